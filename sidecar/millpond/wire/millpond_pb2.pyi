@@ -1,0 +1,328 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Intent(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    UNKNOWN: _ClassVar[Intent]
+    SEQUENTIAL: _ClassVar[Intent]
+    RANDOM: _ClassVar[Intent]
+    WHOLE_FILE: _ClassVar[Intent]
+    VECTORED: _ClassVar[Intent]
+
+class FillResult(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PRESENT: _ClassVar[FillResult]
+    INLINE: _ClassVar[FillResult]
+    DIRECT: _ClassVar[FillResult]
+UNKNOWN: Intent
+SEQUENTIAL: Intent
+RANDOM: Intent
+WHOLE_FILE: Intent
+VECTORED: Intent
+PRESENT: FillResult
+INLINE: FillResult
+DIRECT: FillResult
+
+class Request(_message.Message):
+    __slots__ = ("id", "hello", "stat", "list", "fill", "locate", "report")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    STAT_FIELD_NUMBER: _ClassVar[int]
+    LIST_FIELD_NUMBER: _ClassVar[int]
+    FILL_FIELD_NUMBER: _ClassVar[int]
+    LOCATE_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    hello: HelloRequest
+    stat: StatRequest
+    list: ListRequest
+    fill: FillRequest
+    locate: LocateRequest
+    report: ReportRequest
+    def __init__(self, id: _Optional[int] = ..., hello: _Optional[_Union[HelloRequest, _Mapping]] = ..., stat: _Optional[_Union[StatRequest, _Mapping]] = ..., list: _Optional[_Union[ListRequest, _Mapping]] = ..., fill: _Optional[_Union[FillRequest, _Mapping]] = ..., locate: _Optional[_Union[LocateRequest, _Mapping]] = ..., report: _Optional[_Union[ReportRequest, _Mapping]] = ...) -> None: ...
+
+class Reply(_message.Message):
+    __slots__ = ("id", "more", "error", "hello", "stat", "list", "progress", "fill", "locate", "report")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    STAT_FIELD_NUMBER: _ClassVar[int]
+    LIST_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    FILL_FIELD_NUMBER: _ClassVar[int]
+    LOCATE_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    more: bool
+    error: Error
+    hello: HelloReply
+    stat: FileInfo
+    list: ListReply
+    progress: Progress
+    fill: FillReply
+    locate: LocateReply
+    report: ReportReply
+    def __init__(self, id: _Optional[int] = ..., more: _Optional[bool] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., hello: _Optional[_Union[HelloReply, _Mapping]] = ..., stat: _Optional[_Union[FileInfo, _Mapping]] = ..., list: _Optional[_Union[ListReply, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., fill: _Optional[_Union[FillReply, _Mapping]] = ..., locate: _Optional[_Union[LocateReply, _Mapping]] = ..., report: _Optional[_Union[ReportReply, _Mapping]] = ...) -> None: ...
+
+class Error(_message.Message):
+    __slots__ = ("code", "problem", "cause", "remedy", "retriable")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    REMEDY_FIELD_NUMBER: _ClassVar[int]
+    RETRIABLE_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    problem: str
+    cause: str
+    remedy: str
+    retriable: bool
+    def __init__(self, code: _Optional[int] = ..., problem: _Optional[str] = ..., cause: _Optional[str] = ..., remedy: _Optional[str] = ..., retriable: _Optional[bool] = ...) -> None: ...
+
+class HelloRequest(_message.Message):
+    __slots__ = ("protocol_min", "protocol_max", "client", "token", "monotonic_ns", "boot_id")
+    PROTOCOL_MIN_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_MAX_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MONOTONIC_NS_FIELD_NUMBER: _ClassVar[int]
+    BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    protocol_min: int
+    protocol_max: int
+    client: str
+    token: bytes
+    monotonic_ns: int
+    boot_id: bytes
+    def __init__(self, protocol_min: _Optional[int] = ..., protocol_max: _Optional[int] = ..., client: _Optional[str] = ..., token: _Optional[bytes] = ..., monotonic_ns: _Optional[int] = ..., boot_id: _Optional[bytes] = ...) -> None: ...
+
+class HelloReply(_message.Message):
+    __slots__ = ("protocol", "version", "node_id", "aliases", "monotonic_ns", "boot_id", "cache_dir")
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    MONOTONIC_NS_FIELD_NUMBER: _ClassVar[int]
+    BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    CACHE_DIR_FIELD_NUMBER: _ClassVar[int]
+    protocol: int
+    version: str
+    node_id: str
+    aliases: _containers.RepeatedScalarFieldContainer[str]
+    monotonic_ns: int
+    boot_id: bytes
+    cache_dir: str
+    def __init__(self, protocol: _Optional[int] = ..., version: _Optional[str] = ..., node_id: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., monotonic_ns: _Optional[int] = ..., boot_id: _Optional[bytes] = ..., cache_dir: _Optional[str] = ...) -> None: ...
+
+class FileInfo(_message.Message):
+    __slots__ = ("path", "directory", "length", "mtime_ms", "version", "file_id", "store_path", "store_uri", "places", "meta_on_disk")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    MTIME_MS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    STORE_PATH_FIELD_NUMBER: _ClassVar[int]
+    STORE_URI_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
+    META_ON_DISK_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    directory: bool
+    length: int
+    mtime_ms: int
+    version: str
+    file_id: bytes
+    store_path: str
+    store_uri: str
+    places: bytes
+    meta_on_disk: bool
+    def __init__(self, path: _Optional[str] = ..., directory: _Optional[bool] = ..., length: _Optional[int] = ..., mtime_ms: _Optional[int] = ..., version: _Optional[str] = ..., file_id: _Optional[bytes] = ..., store_path: _Optional[str] = ..., store_uri: _Optional[str] = ..., places: _Optional[bytes] = ..., meta_on_disk: _Optional[bool] = ...) -> None: ...
+
+class StatRequest(_message.Message):
+    __slots__ = ("path", "force")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    force: bool
+    def __init__(self, path: _Optional[str] = ..., force: _Optional[bool] = ...) -> None: ...
+
+class ListRequest(_message.Message):
+    __slots__ = ("path", "recursive")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    RECURSIVE_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    recursive: bool
+    def __init__(self, path: _Optional[str] = ..., recursive: _Optional[bool] = ...) -> None: ...
+
+class ListReply(_message.Message):
+    __slots__ = ("directory", "entries")
+    DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    directory: FileInfo
+    entries: _containers.RepeatedCompositeFieldContainer[FileInfo]
+    def __init__(self, directory: _Optional[_Union[FileInfo, _Mapping]] = ..., entries: _Optional[_Iterable[_Union[FileInfo, _Mapping]]] = ...) -> None: ...
+
+class Range(_message.Message):
+    __slots__ = ("offset", "length")
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    offset: int
+    length: int
+    def __init__(self, offset: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
+
+class FillRequest(_message.Message):
+    __slots__ = ("path", "file_id", "ranges", "window", "intent", "inline_max")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    RANGES_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    INTENT_FIELD_NUMBER: _ClassVar[int]
+    INLINE_MAX_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    file_id: bytes
+    ranges: _containers.RepeatedCompositeFieldContainer[Range]
+    window: int
+    intent: Intent
+    inline_max: int
+    def __init__(self, path: _Optional[str] = ..., file_id: _Optional[bytes] = ..., ranges: _Optional[_Iterable[_Union[Range, _Mapping]]] = ..., window: _Optional[int] = ..., intent: _Optional[_Union[Intent, str]] = ..., inline_max: _Optional[int] = ...) -> None: ...
+
+class Progress(_message.Message):
+    __slots__ = ("ready",)
+    READY_FIELD_NUMBER: _ClassVar[int]
+    ready: int
+    def __init__(self, ready: _Optional[int] = ...) -> None: ...
+
+class FillReply(_message.Message):
+    __slots__ = ("result", "data", "reason", "blocks")
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    result: FillResult
+    data: bytes
+    reason: str
+    blocks: _containers.RepeatedCompositeFieldContainer[BlockGeneration]
+    def __init__(self, result: _Optional[_Union[FillResult, str]] = ..., data: _Optional[bytes] = ..., reason: _Optional[str] = ..., blocks: _Optional[_Iterable[_Union[BlockGeneration, _Mapping]]] = ...) -> None: ...
+
+class BlockGeneration(_message.Message):
+    __slots__ = ("block", "generation")
+    BLOCK_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    block: int
+    generation: int
+    def __init__(self, block: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
+
+class LocateRequest(_message.Message):
+    __slots__ = ("path", "offset", "length")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    offset: int
+    length: int
+    def __init__(self, path: _Optional[str] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
+
+class LocateReply(_message.Message):
+    __slots__ = ("locations",)
+    LOCATIONS_FIELD_NUMBER: _ClassVar[int]
+    locations: _containers.RepeatedCompositeFieldContainer[Location]
+    def __init__(self, locations: _Optional[_Iterable[_Union[Location, _Mapping]]] = ...) -> None: ...
+
+class Location(_message.Message):
+    __slots__ = ("offset", "length", "hosts", "cached_bytes")
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    HOSTS_FIELD_NUMBER: _ClassVar[int]
+    CACHED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    offset: int
+    length: int
+    hosts: _containers.RepeatedScalarFieldContainer[str]
+    cached_bytes: int
+    def __init__(self, offset: _Optional[int] = ..., length: _Optional[int] = ..., hosts: _Optional[_Iterable[str]] = ..., cached_bytes: _Optional[int] = ...) -> None: ...
+
+class ReportRequest(_message.Message):
+    __slots__ = ("touches", "bad_pages", "counters")
+    class CountersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    TOUCHES_FIELD_NUMBER: _ClassVar[int]
+    BAD_PAGES_FIELD_NUMBER: _ClassVar[int]
+    COUNTERS_FIELD_NUMBER: _ClassVar[int]
+    touches: _containers.RepeatedCompositeFieldContainer[Touch]
+    bad_pages: _containers.RepeatedCompositeFieldContainer[BadPage]
+    counters: _containers.ScalarMap[str, int]
+    def __init__(self, touches: _Optional[_Iterable[_Union[Touch, _Mapping]]] = ..., bad_pages: _Optional[_Iterable[_Union[BadPage, _Mapping]]] = ..., counters: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class Touch(_message.Message):
+    __slots__ = ("file_id", "block", "reads", "meta")
+    FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_FIELD_NUMBER: _ClassVar[int]
+    READS_FIELD_NUMBER: _ClassVar[int]
+    META_FIELD_NUMBER: _ClassVar[int]
+    file_id: bytes
+    block: int
+    reads: int
+    meta: bytes
+    def __init__(self, file_id: _Optional[bytes] = ..., block: _Optional[int] = ..., reads: _Optional[int] = ..., meta: _Optional[bytes] = ...) -> None: ...
+
+class BadPage(_message.Message):
+    __slots__ = ("file_id", "block", "page", "generation")
+    FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_FIELD_NUMBER: _ClassVar[int]
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    file_id: bytes
+    block: int
+    page: int
+    generation: int
+    def __init__(self, file_id: _Optional[bytes] = ..., block: _Optional[int] = ..., page: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
+
+class ReportReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class MountTable(_message.Message):
+    __slots__ = ("mounts",)
+    MOUNTS_FIELD_NUMBER: _ClassVar[int]
+    mounts: _containers.RepeatedCompositeFieldContainer[Mount]
+    def __init__(self, mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ...) -> None: ...
+
+class Mount(_message.Message):
+    __slots__ = ("path", "store_uri", "store_id", "root", "prefix", "read_only", "freshness_ms", "list_freshness_ms", "immutable", "direct_conf")
+    class DirectConfEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    STORE_URI_FIELD_NUMBER: _ClassVar[int]
+    STORE_ID_FIELD_NUMBER: _ClassVar[int]
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    FRESHNESS_MS_FIELD_NUMBER: _ClassVar[int]
+    LIST_FRESHNESS_MS_FIELD_NUMBER: _ClassVar[int]
+    IMMUTABLE_FIELD_NUMBER: _ClassVar[int]
+    DIRECT_CONF_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    store_uri: str
+    store_id: str
+    root: str
+    prefix: str
+    read_only: bool
+    freshness_ms: int
+    list_freshness_ms: int
+    immutable: _containers.RepeatedScalarFieldContainer[str]
+    direct_conf: _containers.ScalarMap[str, str]
+    def __init__(self, path: _Optional[str] = ..., store_uri: _Optional[str] = ..., store_id: _Optional[str] = ..., root: _Optional[str] = ..., prefix: _Optional[str] = ..., read_only: _Optional[bool] = ..., freshness_ms: _Optional[int] = ..., list_freshness_ms: _Optional[int] = ..., immutable: _Optional[_Iterable[str]] = ..., direct_conf: _Optional[_Mapping[str, str]] = ...) -> None: ...
