@@ -14,6 +14,7 @@ class Intent(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RANDOM: _ClassVar[Intent]
     WHOLE_FILE: _ClassVar[Intent]
     VECTORED: _ClassVar[Intent]
+    WARM_UP: _ClassVar[Intent]
 
 class FillResult(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -25,12 +26,13 @@ SEQUENTIAL: Intent
 RANDOM: Intent
 WHOLE_FILE: Intent
 VECTORED: Intent
+WARM_UP: Intent
 PRESENT: FillResult
 INLINE: FillResult
 DIRECT: FillResult
 
 class Request(_message.Message):
-    __slots__ = ("id", "hello", "stat", "list", "fill", "locate", "report")
+    __slots__ = ("id", "hello", "stat", "list", "fill", "locate", "report", "admin")
     ID_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
     STAT_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +40,7 @@ class Request(_message.Message):
     FILL_FIELD_NUMBER: _ClassVar[int]
     LOCATE_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
+    ADMIN_FIELD_NUMBER: _ClassVar[int]
     id: int
     hello: HelloRequest
     stat: StatRequest
@@ -45,10 +48,11 @@ class Request(_message.Message):
     fill: FillRequest
     locate: LocateRequest
     report: ReportRequest
-    def __init__(self, id: _Optional[int] = ..., hello: _Optional[_Union[HelloRequest, _Mapping]] = ..., stat: _Optional[_Union[StatRequest, _Mapping]] = ..., list: _Optional[_Union[ListRequest, _Mapping]] = ..., fill: _Optional[_Union[FillRequest, _Mapping]] = ..., locate: _Optional[_Union[LocateRequest, _Mapping]] = ..., report: _Optional[_Union[ReportRequest, _Mapping]] = ...) -> None: ...
+    admin: AdminRequest
+    def __init__(self, id: _Optional[int] = ..., hello: _Optional[_Union[HelloRequest, _Mapping]] = ..., stat: _Optional[_Union[StatRequest, _Mapping]] = ..., list: _Optional[_Union[ListRequest, _Mapping]] = ..., fill: _Optional[_Union[FillRequest, _Mapping]] = ..., locate: _Optional[_Union[LocateRequest, _Mapping]] = ..., report: _Optional[_Union[ReportRequest, _Mapping]] = ..., admin: _Optional[_Union[AdminRequest, _Mapping]] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ("id", "more", "error", "hello", "stat", "list", "progress", "fill", "locate", "report")
+    __slots__ = ("id", "more", "error", "hello", "stat", "list", "progress", "fill", "locate", "report", "admin")
     ID_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +63,7 @@ class Reply(_message.Message):
     FILL_FIELD_NUMBER: _ClassVar[int]
     LOCATE_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
+    ADMIN_FIELD_NUMBER: _ClassVar[int]
     id: int
     more: bool
     error: Error
@@ -69,7 +74,8 @@ class Reply(_message.Message):
     fill: FillReply
     locate: LocateReply
     report: ReportReply
-    def __init__(self, id: _Optional[int] = ..., more: _Optional[bool] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., hello: _Optional[_Union[HelloReply, _Mapping]] = ..., stat: _Optional[_Union[FileInfo, _Mapping]] = ..., list: _Optional[_Union[ListReply, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., fill: _Optional[_Union[FillReply, _Mapping]] = ..., locate: _Optional[_Union[LocateReply, _Mapping]] = ..., report: _Optional[_Union[ReportReply, _Mapping]] = ...) -> None: ...
+    admin: AdminReply
+    def __init__(self, id: _Optional[int] = ..., more: _Optional[bool] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., hello: _Optional[_Union[HelloReply, _Mapping]] = ..., stat: _Optional[_Union[FileInfo, _Mapping]] = ..., list: _Optional[_Union[ListReply, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., fill: _Optional[_Union[FillReply, _Mapping]] = ..., locate: _Optional[_Union[LocateReply, _Mapping]] = ..., report: _Optional[_Union[ReportReply, _Mapping]] = ..., admin: _Optional[_Union[AdminReply, _Mapping]] = ...) -> None: ...
 
 class Error(_message.Message):
     __slots__ = ("code", "problem", "cause", "remedy", "retriable")
@@ -326,3 +332,123 @@ class Mount(_message.Message):
     immutable: _containers.RepeatedScalarFieldContainer[str]
     direct_conf: _containers.ScalarMap[str, str]
     def __init__(self, path: _Optional[str] = ..., store_uri: _Optional[str] = ..., store_id: _Optional[str] = ..., root: _Optional[str] = ..., prefix: _Optional[str] = ..., read_only: _Optional[bool] = ..., freshness_ms: _Optional[int] = ..., list_freshness_ms: _Optional[int] = ..., immutable: _Optional[_Iterable[str]] = ..., direct_conf: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class AdminRequest(_message.Message):
+    __slots__ = ("mount_add", "mount_remove", "mounts", "evict", "stats")
+    MOUNT_ADD_FIELD_NUMBER: _ClassVar[int]
+    MOUNT_REMOVE_FIELD_NUMBER: _ClassVar[int]
+    MOUNTS_FIELD_NUMBER: _ClassVar[int]
+    EVICT_FIELD_NUMBER: _ClassVar[int]
+    STATS_FIELD_NUMBER: _ClassVar[int]
+    mount_add: MountAdd
+    mount_remove: MountRemove
+    mounts: MountsRequest
+    evict: EvictRequest
+    stats: StatsRequest
+    def __init__(self, mount_add: _Optional[_Union[MountAdd, _Mapping]] = ..., mount_remove: _Optional[_Union[MountRemove, _Mapping]] = ..., mounts: _Optional[_Union[MountsRequest, _Mapping]] = ..., evict: _Optional[_Union[EvictRequest, _Mapping]] = ..., stats: _Optional[_Union[StatsRequest, _Mapping]] = ...) -> None: ...
+
+class AdminReply(_message.Message):
+    __slots__ = ("mount", "mounts", "evict", "stats")
+    MOUNT_FIELD_NUMBER: _ClassVar[int]
+    MOUNTS_FIELD_NUMBER: _ClassVar[int]
+    EVICT_FIELD_NUMBER: _ClassVar[int]
+    STATS_FIELD_NUMBER: _ClassVar[int]
+    mount: Mount
+    mounts: MountTable
+    evict: EvictReply
+    stats: StatsReply
+    def __init__(self, mount: _Optional[_Union[Mount, _Mapping]] = ..., mounts: _Optional[_Union[MountTable, _Mapping]] = ..., evict: _Optional[_Union[EvictReply, _Mapping]] = ..., stats: _Optional[_Union[StatsReply, _Mapping]] = ...) -> None: ...
+
+class MountAdd(_message.Message):
+    __slots__ = ("path", "store_uri", "options", "unchecked")
+    class OptionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    STORE_URI_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    UNCHECKED_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    store_uri: str
+    options: _containers.ScalarMap[str, str]
+    unchecked: bool
+    def __init__(self, path: _Optional[str] = ..., store_uri: _Optional[str] = ..., options: _Optional[_Mapping[str, str]] = ..., unchecked: _Optional[bool] = ...) -> None: ...
+
+class MountRemove(_message.Message):
+    __slots__ = ("path",)
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    def __init__(self, path: _Optional[str] = ...) -> None: ...
+
+class MountsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class EvictRequest(_message.Message):
+    __slots__ = ("path",)
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    def __init__(self, path: _Optional[str] = ...) -> None: ...
+
+class EvictReply(_message.Message):
+    __slots__ = ("files", "bytes")
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    files: int
+    bytes: int
+    def __init__(self, files: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
+
+class StatsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StatsReply(_message.Message):
+    __slots__ = ("capacity_bytes", "used_bytes", "free_disk_bytes", "blocks", "metas", "policy", "uptime_s", "version", "counters", "mounts")
+    class CountersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    CAPACITY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    FREE_DISK_BYTES_FIELD_NUMBER: _ClassVar[int]
+    BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    METAS_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    UPTIME_S_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    COUNTERS_FIELD_NUMBER: _ClassVar[int]
+    MOUNTS_FIELD_NUMBER: _ClassVar[int]
+    capacity_bytes: int
+    used_bytes: int
+    free_disk_bytes: int
+    blocks: int
+    metas: int
+    policy: str
+    uptime_s: float
+    version: str
+    counters: _containers.ScalarMap[str, int]
+    mounts: _containers.RepeatedCompositeFieldContainer[MountStats]
+    def __init__(self, capacity_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., free_disk_bytes: _Optional[int] = ..., blocks: _Optional[int] = ..., metas: _Optional[int] = ..., policy: _Optional[str] = ..., uptime_s: _Optional[float] = ..., version: _Optional[str] = ..., counters: _Optional[_Mapping[str, int]] = ..., mounts: _Optional[_Iterable[_Union[MountStats, _Mapping]]] = ...) -> None: ...
+
+class MountStats(_message.Message):
+    __slots__ = ("path", "head", "list", "get", "retries", "bytes_read")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    LIST_FIELD_NUMBER: _ClassVar[int]
+    GET_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_FIELD_NUMBER: _ClassVar[int]
+    BYTES_READ_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    head: int
+    list: int
+    get: int
+    retries: int
+    bytes_read: int
+    def __init__(self, path: _Optional[str] = ..., head: _Optional[int] = ..., list: _Optional[int] = ..., get: _Optional[int] = ..., retries: _Optional[int] = ..., bytes_read: _Optional[int] = ...) -> None: ...
