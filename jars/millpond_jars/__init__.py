@@ -1,0 +1,31 @@
+"""The jars that engines load, built by Maven into this package."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+CLIENT = "millpond-client"
+BUILD = "mvn -q -B -f jars/pom.xml package"
+
+
+def client() -> Path:
+    """The one jar every engine needs: ``cache://`` on Hadoop 2.7 to 3.5.
+
+    Raises FileNotFoundError, naming the build command, where it was not built for this release.
+    """
+    release = version("millpond")
+    here = Path(__file__).parent
+    jar = here / f"{CLIENT}-{release}.jar"
+    if not jar.is_file():
+        found = ", ".join(sorted(p.name for p in here.glob("*.jar"))) or "no jar"
+        raise FileNotFoundError(
+            f"{jar.name} is not in {here}: it holds {found}. "
+            f"Build it in the repository's root with: {BUILD}"
+        )
+    return jar
+
+
+def paths() -> list[Path]:
+    """All jars of this release, for ``spark.jars`` or a plugin folder; raises as ``client``."""
+    return [client()]
