@@ -182,20 +182,22 @@ class Range(_message.Message):
     def __init__(self, offset: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
 
 class FillRequest(_message.Message):
-    __slots__ = ("path", "file_id", "ranges", "window", "intent", "inline_max")
+    __slots__ = ("path", "file_id", "ranges", "window", "intent", "inline_max", "stream")
     PATH_FIELD_NUMBER: _ClassVar[int]
     FILE_ID_FIELD_NUMBER: _ClassVar[int]
     RANGES_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     INTENT_FIELD_NUMBER: _ClassVar[int]
     INLINE_MAX_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
     path: str
     file_id: bytes
     ranges: _containers.RepeatedCompositeFieldContainer[Range]
     window: int
     intent: Intent
     inline_max: int
-    def __init__(self, path: _Optional[str] = ..., file_id: _Optional[bytes] = ..., ranges: _Optional[_Iterable[_Union[Range, _Mapping]]] = ..., window: _Optional[int] = ..., intent: _Optional[_Union[Intent, str]] = ..., inline_max: _Optional[int] = ...) -> None: ...
+    stream: int
+    def __init__(self, path: _Optional[str] = ..., file_id: _Optional[bytes] = ..., ranges: _Optional[_Iterable[_Union[Range, _Mapping]]] = ..., window: _Optional[int] = ..., intent: _Optional[_Union[Intent, str]] = ..., inline_max: _Optional[int] = ..., stream: _Optional[int] = ...) -> None: ...
 
 class Progress(_message.Message):
     __slots__ = ("ready",)
