@@ -1,0 +1,46 @@
+package io.millpond.fs.rpc;
+
+import java.util.Locale;
+
+/** Why a read went to the store and not through the cache: each is counted and logged once. */
+public enum Fallback {
+    /** This node has no cache directory that can be used. */
+    NO_CACHE_DIR,
+    /** Nobody listens on the sidecar's socket. */
+    SIDECAR_ABSENT,
+    /** The connection broke while a call was open. */
+    SIDECAR_GONE,
+    /** A call heard nothing for the silence limit. */
+    SILENCE,
+    /** The sidecar was silent or absent a moment ago and has not answered a probe since. */
+    BREAKER_OPEN,
+    /** Jar and sidecar share no protocol version. */
+    PROTOCOL_MISMATCH,
+    /** The sidecar does not know this client's token. */
+    UNAUTHENTICATED,
+    /** The sidecar has more in hand than it may hold. */
+    OVERLOADED,
+    /** The sidecar's credentials do not open this file; the engine's may. */
+    PERMISSION,
+    /** The sidecar could not get an answer from the store. */
+    STORE_UNAVAILABLE,
+    /** Any other error of the sidecar. */
+    SIDECAR_ERROR,
+    /** The sidecar answered "go direct": not admitted, no space. */
+    TOLD_DIRECT,
+    /** The file is not to be cached: weak version, or the mount says so. */
+    NOT_CACHED,
+    /** The pages were not there after two rounds of Fill. */
+    FILL_ROUNDS,
+    /** The lease is not good, and the store's version is not that of the cached blocks. */
+    NO_LEASE,
+    /** The local disk failed the reader: no descriptor left, I/O error. */
+    LOCAL_IO;
+
+    private final String label = name().toLowerCase(Locale.ROOT);
+
+    /** The name in metrics: {@code fallback_<label>}. */
+    public String label() {
+        return label;
+    }
+}

@@ -1,0 +1,322 @@
+package io.millpond.fs.rpc;
+
+import com.google.protobuf.ByteString;
+import io.millpond.fs.SidecarUnavailableException;
+import io.millpond.fs.wire.Wire;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.LongSupplier;
+
+/**
+ * This process's one line to its node's sidecar: connects when first asked, again after a restart,
+ * and knows when not to ask. Calls throw the sidecar's typed errors where they are the user's to
+ * see, else {@link SidecarTrouble}; thread-safe, and safe to interrupt.
+ */
+public final class Sidecar implements AutoCloseable {
+    static final int PROTOCOL_MIN = 1;
+    static final int PROTOCOL_MAX = 1;
+
+    /** Finds the sidecar's address; asked at each attempt, since a restart may move it. */
+    public interface Directory {
+        Endpoint endpoint() throws IOException;
+    }
+
+    private final Directory directory;
+    private final Identity identity;
+    private final Counters counters;
+    private final LongSupplier nowNs;
+    private final long silenceNs;
+    private final Breaker breaker;
+    private CompletableFuture<Connection> attempt;
+    private volatile Connection connection;
+    private volatile boolean clocksAgree;
+    private volatile boolean closed;
+
+    public Sidecar(
+            Directory directory,
+            Identity identity,
+            Counters counters,
+            LongSupplier nowNs,
+            long silenceNs,
+            long probeNs) {
+        this.directory = directory;
+        this.identity = identity;
+        this.counters = counters;
+        this.nowNs = nowNs;
+        this.silenceNs = silenceNs;
+        this.breaker = new Breaker(nowNs, probeNs);
+    }
+
+    /** Whether a call would be tried now: false while the breaker is open. */
+    public boolean usable() {
+        return breaker.closed();
+    }
+
+    /**
+     * Whether the sidecar's clock was found to be ours, so that its lease and stamps mean something
+     * here. Connects if that was never asked; false while nobody answers.
+     */
+    public boolean clocksAgree() {
+        if (!clocksAgree && connection == null && breaker.closed()) {
+            try {
+                connected();
+            } catch (IOException e) {
+                return false;
+            }
+        }
+        return clocksAgree;
+    }
+
+    /** The file or directory at a path of the namespace; {@code force}: ask the store now. */
+    public Wire.FileInfo stat(String path, boolean force) throws IOException {
+        counters.add(Counters.Name.STATS, 1);
+        Wire.StatRequest.Builder stat = Wire.StatRequest.newBuilder().setPath(path).setForce(force);
+        Wire.Reply reply = answer(Wire.Request.newBuilder().setStat(stat)).get(0);
+        if (!reply.hasStat()) {
+            throw unexpected("Stat");
+        }
+        return reply.getStat();
+    }
+
+    /** A validated listing: the frames as they came, the first with the directory itself. */
+    public List<Wire.ListReply> list(String path, boolean recursive) throws IOException {
+        counters.add(Counters.Name.LISTS, 1);
+        Wire.ListRequest.Builder list =
+                Wire.ListRequest.newBuilder().setPath(path).setRecursive(recursive);
+        List<Wire.ListReply> frames = new ArrayList<>();
+        for (Wire.Reply reply : answer(Wire.Request.newBuilder().setList(list))) {
+            if (!reply.hasList()) {
+                throw unexpected("List");
+            }
+            frames.add(reply.getList());
+        }
+        return frames;
+    }
+
+    /** Starts a Fill and returns at once; its ranges are ascending. */
+    public FillCall fill(Wire.FillRequest request) throws IOException {
+        counters.add(Counters.Name.FILLS, 1);
+        int last = request.getRangesCount() - 1;
+        long start = request.getRanges(0).getOffset();
+        long end = request.getRanges(last).getOffset() + request.getRanges(last).getLength();
+        FillCall call = new FillCall(nowNs, silenceNs, start, end);
+        connected().send(Wire.Request.newBuilder().setFill(request), call);
+        return call;
+    }
+
+    /** Says that a stream is closed, so that its window is not fetched further; never fails. */
+    public void closeStream(String path, ByteString fileId, long stream) {
+        Connection live = connection;
+        if (live == null || !live.alive() || !breaker.closed()) {
+            return;
+        }
+        Wire.FillRequest request =
+                Wire.FillRequest.newBuilder()
+                        .setPath(path)
+                        .setFileId(fileId)
+                        .setStream(stream)
+                        .build();
+        try {
+            live.send(
+                    Wire.Request.newBuilder().setFill(request), new AnswerCall(nowNs, silenceNs));
+        } catch (IOException e) {
+            // Only saves the sidecar work; it will notice by itself.
+        }
+    }
+
+    /** Sends a report and does not wait; false where it could not be sent. */
+    public boolean report(Wire.ReportRequest report) {
+        Connection live = connection;
+        if (live == null || !live.alive() || !breaker.closed()) {
+            return false;
+        }
+        return post(live, report);
+    }
+
+    /** Probes a sidecar that was given up, where a probe is due; called about once a second. */
+    public void tick() {
+        if (closed || !breaker.probe()) {
+            return;
+        }
+        Connection live = connection;
+        if (live != null && live.alive()) {
+            post(live, Wire.ReportRequest.getDefaultInstance());
+        } else {
+            attempt();
+        }
+    }
+
+    /** There is a sign of life (a new lease): probe at the next tick. */
+    public void probeSoon() {
+        breaker.probeNow();
+    }
+
+    @Override
+    public void close() {
+        closed = true;
+        Connection live = connection;
+        if (live != null) {
+            live.close(new SidecarTrouble(Fallback.SIDECAR_GONE, "the client is closed"));
+        }
+    }
+
+    private boolean post(Connection live, Wire.ReportRequest report) {
+        try {
+            live.send(
+                    Wire.Request.newBuilder().setReport(report), new AnswerCall(nowNs, silenceNs));
+            return true;
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    private List<Wire.Reply> answer(Wire.Request.Builder request) throws IOException {
+        AnswerCall call = new AnswerCall(nowNs, silenceNs);
+        connected().send(request, call);
+        return call.get();
+    }
+
+    private Connection connected() throws SidecarTrouble {
+        if (!breaker.closed()) {
+            throw new SidecarTrouble(Fallback.BREAKER_OPEN, "the sidecar did not answer lately");
+        }
+        Connection live = connection;
+        if (live != null && live.alive()) {
+            return live;
+        }
+        try {
+            return attempt().get(silenceNs, TimeUnit.NANOSECONDS);
+        } catch (TimeoutException e) {
+            silent();
+            throw new SidecarTrouble(Fallback.SILENCE, "no answer to Hello");
+        } catch (ExecutionException e) {
+            if (e.getCause() instanceof SidecarTrouble) {
+                throw (SidecarTrouble) e.getCause();
+            }
+            throw new SidecarTrouble(Fallback.SIDECAR_ABSENT, e.getCause().toString());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new SidecarTrouble(Fallback.SILENCE, "interrupted while connecting");
+        }
+    }
+
+    private void silent() {
+        if (breaker.silence()) {
+            Connection live = connection;
+            if (live != null) {
+                live.failAll(
+                        new SidecarTrouble(Fallback.BREAKER_OPEN, "the sidecar fell silent"));
+            }
+        }
+    }
+
+    private synchronized CompletableFuture<Connection> attempt() {
+        if (attempt == null) {
+            CompletableFuture<Connection> made = new CompletableFuture<>();
+            Thread reader = new Thread(() -> serve(made), "millpond-reader");
+            reader.setDaemon(true);
+            attempt = made;
+            reader.start();
+        }
+        return attempt;
+    }
+
+    private synchronized void over() {
+        attempt = null;
+    }
+
+    /** The life of one connection, on its reader thread: connect, Hello, deliver replies. */
+    private void serve(CompletableFuture<Connection> made) {
+        Connection mine;
+        try {
+            mine = open();
+        } catch (IOException | RuntimeException | LinkageError e) {
+            breaker.refused();
+            over();
+            made.completeExceptionally(e);
+            return;
+        }
+        connection = mine;
+        breaker.heard();
+        over();
+        made.complete(mine);
+        if (closed) {
+            close();
+        }
+        mine.run();
+    }
+
+    private Connection open() throws IOException {
+        Endpoint endpoint;
+        Connection made;
+        try {
+            endpoint = directory.endpoint();
+            made = new Connection(endpoint.connect(), breaker::heard, this::silent);
+        } catch (IOException e) {
+            SidecarUnavailableException typed =
+                    new SidecarUnavailableException(
+                            "no sidecar answers on this node",
+                            e.toString(),
+                            "Start it with 'millpond serve'");
+            throw new SidecarTrouble(Fallback.SIDECAR_ABSENT, typed);
+        }
+        try {
+            hello(made, endpoint);
+            return made;
+        } catch (IOException e) {
+            SidecarTrouble trouble =
+                    e instanceof SidecarTrouble
+                            ? (SidecarTrouble) e
+                            : new SidecarTrouble(Fallback.SIDECAR_GONE, e);
+            made.close(trouble);
+            throw trouble;
+        }
+    }
+
+    private void hello(Connection made, Endpoint endpoint) throws IOException {
+        counters.add(Counters.Name.HELLOS, 1);
+        long before = identity.monotonicNs();
+        Wire.HelloRequest.Builder hello =
+                Wire.HelloRequest.newBuilder()
+                        .setProtocolMin(PROTOCOL_MIN)
+                        .setProtocolMax(PROTOCOL_MAX)
+                        .setClient(identity.name())
+                        .setToken(ByteString.copyFrom(endpoint.token()))
+                        .setMonotonicNs(before)
+                        .setBootId(ByteString.copyFrom(identity.bootId()));
+        Wire.Reply reply = made.hello(Wire.Request.newBuilder().setHello(hello).build());
+        long after = identity.monotonicNs();
+        if (reply.hasError()) {
+            throw RemoteErrors.of(reply.getError());
+        }
+        if (!reply.hasHello()) {
+            throw unexpected("Hello");
+        }
+        Wire.HelloReply answer = reply.getHello();
+        long theirs = answer.getMonotonicNs();
+        clocksAgree =
+                before <= theirs
+                        && theirs <= after
+                        && Arrays.equals(answer.getBootId().toByteArray(), identity.bootId());
+    }
+
+    private static SidecarTrouble unexpected(String verb) {
+        return new SidecarTrouble(
+                Fallback.SIDECAR_ERROR, "the answer to " + verb + " is of another kind");
+    }
+
+    /** Who this process is and what its clock says; the clock must be CLOCK_MONOTONIC. */
+    public interface Identity {
+        String name();
+
+        byte[] bootId();
+
+        long monotonicNs();
+    }
+}
