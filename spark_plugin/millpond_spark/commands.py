@@ -1,0 +1,84 @@
+"""The ``millpond`` commands that Spark brings: ``spark-conf`` and ``demo``."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003 (Typer reads the annotations)
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """How settings are printed."""
+
+    properties = "properties"
+    args = "args"
+    json = "json"
+
+
+class S3A(StrEnum):
+    """Where the S3A connector comes from when Spark ships without."""
+
+    present = "present"
+    fetch = "fetch"
+    none = "none"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the application."""
+    app.command("spark-conf")(spark_conf)
+
+
+def spark_conf(
+    form: Annotated[
+        Format,
+        typer.Option("--format", help="spark-defaults.conf, spark-submit arguments, or JSON."),
+    ] = Format.properties,
+    cache_dir: Annotated[
+        Path | None, typer.Option(help="The sidecar's cache directory, the same on every node.")
+    ] = None,
+    mount: Annotated[
+        list[str] | None,
+        typer.Option(help="A mount whose store may be read directly; repeatable. Default: all."),
+    ] = None,
+    fallback: Annotated[
+        bool, typer.Option(help="Set up direct reads of the stores, for when the cache can't help.")
+    ] = True,
+    s3a: Annotated[
+        S3A, typer.Option(help="The S3A connector, where Spark ships without one.")
+    ] = S3A.present,
+    extra: Annotated[
+        list[str] | None, typer.Option("--set", help="A further setting, key=value; repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+) -> None:
+    """Print the settings with which Spark reads cache://. They hold no secret of Millpond's."""
+    from millpond_spark import session
+
+    settings = session.conf(
+        cache_dir, mount or None, fallback, s3a=s3a.value, **_pairs(extra or [])
+    )
+    if as_json or form is Format.json:
+        text = json.dumps(settings, indent=2)
+    elif form is Format.args:
+        text = session.as_arguments(settings)
+    else:
+        text = session.as_properties(settings)
+    typer.echo(text)
+    if fallback:
+        for line in session.advice(settings):
+            typer.echo(f"note: {line}", err=True)
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    from millpond.errors import InvalidSetting
+
+    pairs = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InvalidSetting(f"--set {text!r} has no '='", remedy="Write --set key=value")
+        pairs[key] = value
+    return pairs
