@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import millpond_jars
+from millpond_spark import s3a as s3a_connector
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +22,6 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "bench"
 SOURCES = Path(__file__).parent / "jvm"
 POM = SOURCES / "pom.xml"
-S3A_POM = ROOT / "spark_plugin" / "millpond_spark" / "s3a_pom.xml"
 COMPILE_HADOOP = "3.4.1"  # as the client jar: classes for Java 11, run on any later Hadoop
 _CLASSPATH_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath"
 
@@ -50,10 +50,7 @@ def find_java(path: str | None = None) -> Java:
 
 def classpath(hadoop: str, *, s3a: bool) -> list[Path]:
     """Jars and classes of the agent on one Hadoop version; compiled and resolved where needed."""
-    jars = _resolve(POM, hadoop)
-    if s3a:
-        jars += _resolve(S3A_POM, hadoop)
-    return [_classes(), *jars]
+    return [_classes(), *_resolve(POM, hadoop), *(s3a_connector.fetch() if s3a else [])]
 
 
 def client_jar() -> Path:

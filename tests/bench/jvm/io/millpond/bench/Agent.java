@@ -59,7 +59,7 @@ public final class Agent {
       case "run":
         return run(command);
       case "digest":
-        return digest(system(command), new Path(command.text("path")));
+        return digest(system(command), command);
       case "stats":
         return stats(system(command));
       case "close":
@@ -123,14 +123,20 @@ public final class Agent {
     }
   }
 
-  private static Map<String, Object> digest(FileSystem fs, Path path) throws IOException {
+  /** One checksum over a file, or over all files that {@code names} lists below {@code path}. */
+  private static Map<String, Object> digest(FileSystem fs, Command command) throws IOException {
+    Path path = new Path(command.text("path"));
+    List<Path> files =
+        command.has("names") ? Names.paths(path, command.lines("names")) : List.of(path);
     CRC32C crc = new CRC32C();
     byte[] buffer = new byte[1 << 20];
     long total = 0;
-    try (FSDataInputStream in = fs.open(path)) {
-      for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
-        crc.update(buffer, 0, n);
-        total += n;
+    for (Path file : files) {
+      try (FSDataInputStream in = fs.open(file)) {
+        for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
+          crc.update(buffer, 0, n);
+          total += n;
+        }
       }
     }
     return Map.of("crc32c", crc.getValue(), "bytes", total);

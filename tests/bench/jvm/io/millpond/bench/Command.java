@@ -1,8 +1,8 @@
 package io.millpond.bench;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.io.IOException;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -24,6 +24,10 @@ final class Command {
     }
   }
 
+  boolean has(String key) {
+    return fields.containsKey(key);
+  }
+
   String text(String key) {
     String value = fields.get(key);
     if (value == null) {
@@ -37,7 +41,7 @@ final class Command {
   }
 
   int number(String key, int otherwise) {
-    return fields.containsKey(key) ? number(key) : otherwise;
+    return has(key) ? number(key) : otherwise;
   }
 
   long big(String key) {
