@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from crc32c import crc32c
+
 from millpond import errors
 from millpond.model import block, paths, records
 

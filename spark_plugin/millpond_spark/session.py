@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import crc32c
-import millpond_jars
 from google.protobuf.message import DecodeError
+
+import millpond_jars
 from millpond import settings
 from millpond.errors import (
     CacheDirUnusable,
@@ -20,7 +21,6 @@ from millpond.errors import (
 from millpond.model.paths import parse_uri
 from millpond.model.records import parse_mounts
 from millpond.wire import millpond_pb2 as wire
-
 from millpond_spark import s3a as connector
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from crc32c import crc32c
+
 from millpond.errors import Corrupt, InvalidPath, UnknownFormat
 from millpond.model import block, paths, records
 

@@ -4,6 +4,7 @@ import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from millpond.model import sizes
 
 page_maps = st.integers(0, 2**256 - 1) | st.integers(0, 2**16 - 1).map(lambda n: n << 240)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from millpond import settings
 from millpond.errors import InvalidSetting
 from millpond.settings import DECLARED, Settings, load
