@@ -5,10 +5,13 @@ from __future__ import annotations
 import random
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _MIB = 1 << 20
 _SEED = 20_26
@@ -83,12 +86,8 @@ def _parquet_file(path: Path, size: int, rng: random.Random) -> None:
     schema = pa.schema([(name, pa.int64()) for name in names])
     with pq.ParquetWriter(path, schema, use_dictionary=False, compression="none") as writer:
         for _ in range(max(1, size // group)):
-            columns = [
-                pa.Array.from_buffers(
-                    pa.int64(), rows, [None, pa.py_buffer(rng.randbytes(8 * rows))]
-                )
-                for _ in names
-            ]
+            values = [pa.py_buffer(rng.randbytes(8 * rows)) for _ in names]
+            columns = [pa.Array.from_buffers(pa.int64(), rows, [None, v]) for v in values]
             writer.write_table(pa.table(columns, schema=schema), row_group_size=rows)
 
 

@@ -1,4 +1,4 @@
-"""``make bench BENCH=fs``: file system calls through Hadoop's interface, target against target.
+"""File system calls through Hadoop's interface, target against target.
 
 Two groups share a JVM each: what is warm (``raw_local``, ``cache_hit``) and what asks a store
 behind the model (``s3a_classic``, ``s3a_analytics``, ``cache_cold``). docs/benchmarks.md says how
@@ -12,22 +12,20 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from tests.bench import report
 from tests.bench.data import Files, make
-from tests.bench.jvm import BUILD, Agent, Java, classpath, client_jar, find_java
+from tests.bench.jvm import BUILD, Agent, Java, find_java
 from tests.bench.measures import MEASURES, Measure
 from tests.bench.proc import machine
 from tests.bench.rounds import Sampler, Series, Target, interleaved
-from tests.bench.site import Model, Site
+from tests.bench.site import Model, Site, Store
+from tests.bench.targets import REMOTE, WARM, agent_for, declared, reference_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-WARM = ("raw_local", "cache_hit")
-REMOTE = ("s3a_classic", "s3a_analytics", "cache_cold")
 RPC_COUNTERS = ("fills", "stats", "lists")
 
 
@@ -53,31 +51,17 @@ def rows(plan: Plan, java: Java, work: Path) -> tuple[list[report.Row], dict[str
     files = make(work, plan.big_bytes)
     with ExitStack() as stack:
         needs_store = any(t != "raw_local" for t in plan.targets)
-        site = stack.enter_context(Site(work / "site", files, plan.model)) if needs_store else None
+        site = None
+        if needs_store:
+            store = stack.enter_context(Store(work / "store", files))
+            site = stack.enter_context(Site(work / "site", store, plan.model))
         out: list[report.Row] = []
         for group in (WARM, REMOTE):
             names = [t for t in plan.targets if t in group]
             if names:
-                targets = [target(name, files, site) for name in names]
+                targets = [declared(name, files, site) for name in names]
                 out += list(_group_rows(plan, java, files, targets, site, warm=group is WARM))
         return out, {}
-
-
-def target(name: str, files: Files, site: Site | None) -> Target:
-    """A declared target: URI and configuration, and what makes it cold."""
-    if name == "raw_local":
-        conf = {"fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem"}
-        return Target(name, "file:///", f"file://{files.root}", conf)
-    assert site is not None
-    if name in ("s3a_classic", "s3a_analytics"):
-        conf = site.s3a_conf() | {"fs.s3a.input.stream.type": name.removeprefix("s3a_")}
-        return Target(name, site.s3a_uri, site.s3a_uri, conf)
-    conf = site.cache_conf()
-    if name == "cache_hit":
-        return Target(name, "cache:///", f"cache://{site.HIT}", conf)
-    if name == "cache_cold":
-        return Target(name, "cache:///", f"cache://{site.COLD}", conf, before=site.evict)
-    raise ValueError(f"no target {name!r}; there are {', '.join((*WARM, *REMOTE))}")
 
 
 def _group_rows(
@@ -91,16 +75,8 @@ def _group_rows(
 ) -> Iterator[report.Row]:
     """Rows of targets that share a JVM; in each fork a fresh one, so that no one JIT decides."""
     gathered: dict[tuple[str, int], list[Series]] = {}
-    names = {t.name for t in targets}
-    s3a = bool(names & {"s3a_classic", "s3a_analytics"}) or java.hadoop == "3.5.0"
-    jars = classpath(java.hadoop, s3a=s3a)
-    if any(n.startswith("cache") for n in names):
-        jars.append(client_jar())
     for fork in range(plan.forks):
-        log = BUILD / f"agent-{'warm' if warm else 'remote'}-{fork}.log"
-        with Agent(java, jars, log) as agent:
-            for t in targets:
-                t.open(agent)
+        with agent_for(java, targets, f"{'warm' if warm else 'remote'}-{fork}") as agent:
             if warm:
                 _fill_and_compare(agent, targets, files)
             sampler = Sampler(agent, files, site.pids if site else {})
@@ -109,7 +85,7 @@ def _group_rows(
                     if kept is not more:
                         kept.samples += more.samples
     for series in gathered.values():
-        reference = _reference(series)
+        reference = reference_of(series)
         for one in series:
             row = report.row(one, None if one is reference else reference)
             if one.target == "cache_hit":
@@ -169,22 +145,13 @@ def _warm_up(
 def _fill_and_compare(agent: Agent, targets: Sequence[Target], files: Files) -> None:
     """Every target reads every file once: fills what is to be warm; all must see the same bytes."""
     for relative, names in ((files.big, None), (files.small, files.names_file)):
-        fields = {} if names is None else {"names": names}
+        fields: dict[str, object] = {} if names is None else {"names": names}
         seen = {
             t.name: agent.ask("digest", {"fs": t.name, "path": f"{t.base}/{relative}"} | fields)
             for t in targets
         }
         if len({(d["crc32c"], d["bytes"]) for d in seen.values()}) != 1:
             raise AssertionError(f"targets do not hold the same bytes in {relative}: {seen}")
-
-
-def _reference(series: Sequence[Series]) -> Series:
-    """What a group is compared with: raw local files, else the faster S3A stream."""
-    named = [s for s in series if s.target == "raw_local"]
-    if named:
-        return named[0]
-    s3a = [s for s in series if s.target.startswith("s3a_")]
-    return max(s3a or series, key=lambda s: median(s.values))
 
 
 def _calls(series: Series) -> report.Row:

@@ -23,6 +23,14 @@ BUILD = ROOT / "build" / "bench"
 SOURCES = Path(__file__).parent / "jvm"
 POM = SOURCES / "pom.xml"
 COMPILE_HADOOP = "3.4.1"  # as the client jar: classes for Java 11, run on any later Hadoop
+BESIDE_S3A = (
+    "httpclient",
+    "httpcore",
+    "commons-codec",
+    "commons-logging",
+    "commons-lang3",
+    "netty",
+)
 _CLASSPATH_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath"
 
 
@@ -36,7 +44,7 @@ class Java:
 
 
 def find_java(path: str | None = None) -> Java:
-    """``path``, else the PATH's ``java``. Below Java 17 Hadoop is 3.4.1: 3.5 does not load there."""
+    """``path``, else the PATH's ``java``. Hadoop 3.5 needs Java 17; below it is 3.4.1."""
     found = path or shutil.which("java")
     if found is None:
         raise FileNotFoundError("no java on the PATH; run make java, or name one with --java")
@@ -50,7 +58,16 @@ def find_java(path: str | None = None) -> Java:
 
 def classpath(hadoop: str, *, s3a: bool) -> list[Path]:
     """Jars and classes of the agent on one Hadoop version; compiled and resolved where needed."""
-    return [_classes(), *_resolve(POM, hadoop), *(s3a_connector.fetch() if s3a else [])]
+    return [_classes(), *_resolve(POM, hadoop), *(_s3a() if s3a else [])]
+
+
+def _s3a() -> list[Path]:
+    """The connector that Spark users get, and the jars of Spark's own that it stands on."""
+    home = s3a_connector.spark_home()
+    if home is None:
+        raise FileNotFoundError("S3A needs jars of PySpark; install pyspark, or set SPARK_HOME")
+    beside = [jar for name in BESIDE_S3A for jar in (home / "jars").glob(f"{name}-*.jar")]
+    return [*s3a_connector.fetch(), *sorted(beside)]
 
 
 def client_jar() -> Path:
@@ -127,7 +144,8 @@ class Agent:
             raise RuntimeError(f"the measuring JVM ended; see {self.log}")
         told: dict[str, Any] = json.loads(answer)
         if "error" in told:
-            raise AgentError(f"{verb} {dict(fields)}: {told['error']} (stack in {self.log})")
+            what = " ".join(str(fields[k]) for k in ("fs", "name", "measure") if k in fields)
+            raise AgentError(f"{verb} {what}: {told['error']} (stack in {self.log})")
         return told
 
     def close(self) -> None:

@@ -30,6 +30,8 @@ class Measure:
             common |= {"path": f"{base}/{files.big}", "size": self.size, "length": files.big_bytes}
         if self.kind == "vectored":
             common["ranges"] = VECTORED_RANGES
+        if self.kind == "replay":
+            common |= {"path": f"{base}/{files.parquet}", "steps": files.steps_file}
         if self.kind in ("whole_files", "statuses"):
             common |= {"path": f"{base}/{files.small}", "names": files.names_file}
         if self.kind == "listings":
@@ -40,6 +42,8 @@ class Measure:
         """The fields that say how much of it, and at which places."""
         if self.kind == "sequential":
             return {"limit": ops * self.size}
+        if self.kind == "replay":
+            return {}
         return {"ops": ops, "seed": seed}
 
     def value(self, elapsed_ns: int, ops: int, size: int) -> float:
@@ -52,15 +56,25 @@ VECTORED_RANGES = 16
 MEASURES = (
     Measure("seq_1MiB", "sequential", "MiB/s", "read() of 1 MiB from start to end",
             size=_MIB, remote_ops=256),
-    Measure("pread_64KiB", "positioned", "reads/s", "readFully(position) of 64 KiB at random places",
+    Measure("pread_64KiB", "positioned", "reads/s", "readFully of 64 KiB at random places",
             size=64 * _KIB, remote_ops=48),
-    Measure("pread_8KiB", "positioned", "reads/s", "readFully(position) of 8 KiB at random places",
+    Measure("pread_8KiB", "positioned", "reads/s", "readFully of 8 KiB at random places",
             size=8 * _KIB, remote_ops=48),
     Measure("vectored_16x64KiB", "vectored", "calls/s",
             "readVectored of 16 disjoint random ranges of 64 KiB", size=64 * _KIB, remote_ops=8),
-    Measure("small_open_read", "whole_files", "files/s", "open, read to the end, close: 1 to 32 KiB",
+    Measure("small_open_read", "whole_files", "files/s", "open, read 1 to 32 KiB, close",
             remote_ops=32, blocks=False),
     Measure("status", "statuses", "calls/s", "getFileStatus", remote_ops=48, blocks=False),
     Measure("list_1000", "listings", "calls/s", "listStatus of a directory of 1,000 files",
             remote_ops=4, blocks=False),
+)  # fmt: skip
+
+FIRST_PAGE = "first_page"
+COLD_MEASURES = (
+    Measure("cold_sequential", "sequential", "MiB/s", "read() of 1 MiB from start to end",
+            size=_MIB),
+    Measure("cold_parquet", "replay", "MiB/s",
+            "open, tail, footer, then the chunks of 6 of 12 columns by readVectored"),
+    Measure(FIRST_PAGE, "sequential", "reads/s", "the first 64 KiB of an open file",
+            size=64 * _KIB),
 )  # fmt: skip

@@ -99,7 +99,9 @@ _COLUMNS = (
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return f"{value:g}" if isinstance(value, float) and abs(value) < 1e5 else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _used(rows: list[Row], columns: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:

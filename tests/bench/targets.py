@@ -1,0 +1,62 @@
+"""The targets by name, and the JVM in which some of them are compared."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING
+
+from tests.bench.jvm import BUILD, Agent, Java, classpath, client_jar
+from tests.bench.rounds import Series, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.bench.data import Files
+    from tests.bench.site import Site
+
+WARM = ("raw_local", "cache_hit")
+S3A = ("s3a_classic", "s3a_analytics")
+REMOTE = (*S3A, "cache_cold")
+
+
+def declared(name: str, files: Files, site: Site | None) -> Target:
+    """A declared target: URI and configuration, and what makes it cold."""
+    if name == "raw_local":
+        conf = {"fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem"}
+        return Target(name, "file:///", f"file://{files.root}", conf)
+    assert site is not None
+    if name in ("s3a_classic", "s3a_analytics"):
+        conf = site.s3a_conf() | {"fs.s3a.input.stream.type": name.removeprefix("s3a_")}
+        return Target(name, site.s3a_uri, site.s3a_uri, conf)
+    conf = site.cache_conf()
+    if name == "cache_hit":
+        return Target(name, "cache:///", f"cache://{site.HIT}", conf)
+    if name == "cache_cold":
+        return Target(name, "cache:///", f"cache://{site.COLD}", conf, before=site.evict)
+    raise ValueError(f"no target {name!r}; there are {', '.join((*WARM, *REMOTE))}")
+
+
+def agent_for(java: Java, targets: Sequence[Target], name: str) -> Agent:
+    """A fresh JVM with these targets open."""
+    # cache:// needs the connector too: it resolves its fallback when first used.
+    s3a = java.hadoop == "3.5.0" and any(t.name != "raw_local" for t in targets)
+    jars = classpath(java.hadoop, s3a=s3a)
+    if any(t.uri.startswith("cache:") for t in targets):
+        jars.append(client_jar())
+    agent = Agent(java, jars, BUILD / f"agent-{name}.log")
+    try:
+        for t in targets:
+            t.open(agent)
+    except BaseException:
+        agent.close()
+        raise
+    return agent
+
+
+def reference_of(series: Sequence[Series]) -> Series:
+    """What a group is compared with: raw local files, else the faster S3A stream."""
+    named = [s for s in series if s.target == "raw_local"]
+    if named:
+        return named[0]
+    s3a = [s for s in series if s.target.startswith("s3a_")]
+    return max(s3a or series, key=lambda s: median(s.values))
