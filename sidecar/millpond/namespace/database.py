@@ -1,0 +1,109 @@
+"""What the sidecar must not forget: the mounts, in SQLite; on disk before it counts."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+from millpond.errors import CacheDirUnusable, Corrupt, UnknownFormat
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA = 1
+_CREATE = """
+CREATE TABLE mounts (
+  path TEXT PRIMARY KEY,
+  store_uri TEXT NOT NULL,
+  store_id TEXT NOT NULL,
+  root TEXT NOT NULL,
+  prefix TEXT NOT NULL,
+  options TEXT NOT NULL  -- JSON, as given: may hold secrets
+) STRICT
+"""
+
+
+class MountRow(NamedTuple):
+    """A mount as it was given, and what its store said of itself when it was added."""
+
+    path: str
+    store_uri: str
+    store_id: str
+    root: str
+    prefix: str
+    options: dict[str, str]
+
+
+class Database:
+    """``namespace.db``: 0600, since options of mounts may be secrets. Thread-safe.
+
+    Raises UnknownFormat when a newer release wrote it, Corrupt when it is no database; in both
+    cases the file is left as it is.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._lock = threading.Lock()
+        try:
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            os.chmod(file, 0o600)
+            self._db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.OperationalError) as e:
+            raise CacheDirUnusable(
+                f"{file} can't be opened",
+                cause=str(e),
+                remedy="Run the sidecar as the owner of the cache directory",
+            ) from None
+        try:
+            self._prepare()
+        except sqlite3.DatabaseError as e:
+            self._db.close()
+            raise Corrupt(
+                f"{file} is not a readable database",
+                cause=str(e),
+                remedy="Move the file away and add the mounts again",
+            ) from None
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        self._db.execute("PRAGMA busy_timeout = 5000")
+        known = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if known > SCHEMA:
+            raise UnknownFormat(
+                f"{self.file} has schema {known}",
+                cause=f"this release knows {SCHEMA}",
+                remedy="Install the release that wrote it, or a newer one",
+            )
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        if known == 0:
+            self._db.execute("BEGIN IMMEDIATE")
+            if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                self._db.execute(_CREATE)
+                self._db.execute(f"PRAGMA user_version = {SCHEMA}")
+            self._db.execute("COMMIT")
+
+    def mounts(self) -> list[MountRow]:
+        """All mounts, by path."""
+        with self._lock:
+            rows = self._db.execute("SELECT * FROM mounts ORDER BY path").fetchall()
+        return [MountRow(a, b, c, d, e, json.loads(f)) for a, b, c, d, e, f in rows]
+
+    def add(self, row: MountRow) -> None:
+        """On disk when this returns."""
+        values = (*row[:-1], json.dumps(row.options))
+        with self._lock:
+            self._db.execute("INSERT OR REPLACE INTO mounts VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    def remove(self, path: str) -> None:
+        with self._lock:
+            self._db.execute("DELETE FROM mounts WHERE path = ?", (path,))
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()

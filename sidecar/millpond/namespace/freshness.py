@@ -1,0 +1,144 @@
+"""Which answers of a store may be used, kept and published. Pure: no I/O, no clock.
+
+Every answer carries the time its request *began* (monotonic ns): it was true at some moment after
+that, so it may be used by who asks within the bound of it. That is the stamp of a meta file, and
+alone it is honest. Two things need more care, and ``Directory`` sees to both:
+
+1. **A directory stamp speaks for meta it has not looked at.** One LIST at T renews all meta of a
+   directory whose own stamp is ≥ ``covers_from``. So after that LIST no such meta may say anything
+   but what the LIST said. We know what such meta may say: what the last listing said, or what was
+   published since (``_known``). A LIST that differs from that *voids* the meta, then stamps.
+   Where nothing is known (first LIST, or forgotten), ``covers_from`` is the time from which on
+   publishes are recorded, so that older meta stands by its own stamp only.
+2. **An answer may be overtaken.** A request in flight while its path is invalidated (by a write, a
+   fill that met another version, or a LIST that showed another version) may bring what was true
+   before. Its own caller may use it (it asked before); published or kept it is not:
+   ``may_publish``. Nor may a later caller share it: ``not_before``.
+
+The caller holds the directory's lock around decision and deed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from millpond.namespace.listings import Listing
+    from millpond.under.base import ObjectStat
+
+NEVER = -(1 << 62)
+FOREVER_NS = 1 << 62
+
+
+def fresh(now_ns: int, validated_ns: int, bound_ns: int) -> bool:
+    """Whether what was validated then may be used now. Bound 0: never."""
+    return 0 <= now_ns - validated_ns <= bound_ns and bound_ns > 0
+
+
+class _Known(NamedTuple):
+    """What meta of a name may say where the listing does not tell: None is "there is none"."""
+
+    version: str | None
+    at_ns: int
+
+
+class Directory:
+    """What is known of one directory of a store."""
+
+    __slots__ = (
+        "_known",
+        "complete",
+        "completed_ns",
+        "covers_from_ns",
+        "listing",
+        "pins",
+        "validated_ns",
+    )
+
+    def __init__(self, covers_from_ns: int) -> None:
+        self.covers_from_ns = covers_from_ns
+        self.validated_ns = NEVER
+        """When the last LIST began."""
+        self.completed_ns = NEVER
+        """When its consequences had been drawn."""
+        self.listing: Listing | None = None
+        self.complete = False
+        """Whether ``listing`` may answer a listing (a flat LIST shows no directories)."""
+        self.pins = 0
+        """LISTs in flight: who records publishes for them must not be forgotten."""
+        self._known: dict[str, _Known] = {}
+
+    @property
+    def size_bytes(self) -> int:
+        return 400 + 250 * len(self._known) + (self.listing.size_bytes if self.listing else 0)
+
+    def not_before(self, name: str) -> int:
+        """Answers to requests begun up to this time are not for who asks from now on."""
+        known = self._known.get(name)
+        return max(self.completed_ns, known.at_ns if known else NEVER)
+
+    def find(self, name: str) -> ObjectStat | None:
+        """What the last listing says of ``name``, if nothing was learnt since."""
+        if self.listing is None or name in self._known:
+            return None
+        return self.listing.find(name)
+
+    def may_publish(self, name: str, version: str, began_ns: int) -> bool:
+        """Whether an answer to a request that began then may become meta."""
+        known = self._known.get(name)
+        if known is not None and began_ns <= known.at_ns:
+            return False
+        if began_ns <= self.completed_ns:
+            listed = self.listing.find(name) if self.listing is not None else None
+            return listed is not None and not listed.weak and listed.version == version
+        return True
+
+    def published(self, name: str, version: str, began_ns: int) -> None:
+        """Meta of ``name`` now says ``version``."""
+        listed = self.listing.find(name) if self.listing is not None else None
+        if listed is not None and not listed.weak and listed.version == version:
+            self._known.pop(name, None)
+        else:
+            self._known[name] = _Known(version, began_ns)
+
+    def voided(self, name: str, now_ns: int) -> None:
+        """Meta of ``name`` was removed, and what the listing says of it holds no longer."""
+        self._known[name] = _Known(None, now_ns)
+
+    def contradicted(self, new: Listing) -> list[str]:
+        """Names whose meta may say anything else than ``new`` does: to be voided."""
+        if not self._known and self.listing is not None and self.listing.same_versions(new):
+            return []
+        now_listed = dict(new.versions())
+        return [n for n, version in self._said() if now_listed.get(n) != version]
+
+    def listed(self, new: Listing, began_ns: int, now_ns: int, *, complete: bool) -> None:
+        """A LIST that began then is the new truth; ``contradicted(new)`` has been voided."""
+        overtaken = {
+            name: _Known(None, now_ns)
+            for name, known in self._known.items()
+            if known.at_ns >= began_ns and not _says(new, name, known.version)
+        }
+        self.listing, self._known, self.complete = new, overtaken, complete
+        self.validated_ns, self.completed_ns = began_ns, now_ns
+
+    def forget_listing(self) -> None:
+        """The directory is gone, or the memory is needed."""
+        self.listing, self.complete, self.validated_ns = None, False, NEVER
+
+    def _said(self) -> Iterator[tuple[str, str]]:
+        for name, known in self._known.items():
+            if known.version is not None:
+                yield name, known.version
+        if self.listing is not None:
+            for name, version in self.listing.versions():
+                if name not in self._known:
+                    yield name, version
+
+
+def _says(listing: Listing, name: str, version: str | None) -> bool:
+    """Whether the listing names this very version of ``name``."""
+    found = listing.find(name)
+    return version is not None and found is not None and found.version == version

@@ -1,0 +1,176 @@
+"""Adding and removing mounts: database, table, opened stores, and the ``mounts`` file."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+from millpond.errors import MillpondError, MountNotFound, PathNotFound
+from millpond.model.paths import check_path
+from millpond.namespace.database import Database, MountRow
+from millpond.namespace.mounts import (
+    Mount,
+    MountOptions,
+    MountTable,
+    canonical_uri,
+    check_new,
+    direct_conf,
+    parse_options,
+)
+from millpond.namespace.secrets import resolve_secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from millpond.under.base import RequestCounters, UnderStore
+
+log = logging.getLogger(__name__)
+
+
+class OpenStore(Protocol):
+    """``millpond.under.registry.open_store``: the store, and the key of the URI's path."""
+
+    def __call__(self, uri: str, options: Mapping[str, str], /) -> tuple[UnderStore, str]: ...
+
+
+class Mounts:
+    """The mounts of this node. Thread-safe.
+
+    Stores open at first use, so that one with a secret that is gone harms no other mount.
+    """
+
+    def __init__(
+        self,
+        database: Path,
+        open_store: OpenStore,
+        publish: Callable[[bytes], None],
+        *,
+        freshness_ms: int,
+        list_freshness_ms: int,
+    ) -> None:
+        self._open_store = open_store
+        self._publish = publish
+        self._defaults = (freshness_ms, list_freshness_ms)
+        self._lock = threading.Lock()
+        self._stores: dict[str, UnderStore] = {}
+        self._database = Database(database)
+        self.table = MountTable(self._mount(row) for row in self._database.mounts())
+        self._publish(self.table.to_wire().SerializeToString())
+
+    def add(
+        self, path: str, store_uri: str, options: Mapping[str, str], *, check: bool = True
+    ) -> Mount:
+        """Mount a store. On disk and published when this returns.
+
+        Raises MountConflict, InvalidSetting, InvalidPath, and with ``check`` what the store says
+        to a listing of the mounted place.
+        """
+        path, uri = check_path(path), canonical_uri(store_uri)
+        check_new(self.table, path, uri)
+        self._parse(path, options)
+        store, prefix = self._open(path, uri, options)
+        try:
+            if check:
+                _check_readable(path, uri, store, prefix)
+            row = MountRow(path, uri, store.store_id, store.root, prefix, dict(options))
+            with self._lock:
+                check_new(self.table, path, uri)
+                mount = self._mount(row)
+                self._database.add(row)
+                try:
+                    self._replace([*self.table.mounts, mount])
+                except BaseException:
+                    self._database.remove(path)
+                    raise
+                self._stores[path] = store
+        except BaseException:
+            store.close()
+            raise
+        return mount
+
+    def remove(self, path: str) -> Mount:
+        """Unmount. What is cached stays until space is needed, and serves a later mount."""
+        path = check_path(path)
+        with self._lock:
+            mounts = self.table.mounts
+            mount = next((m for m in mounts if m.path == path), None)
+            if mount is None:
+                names = ", ".join(m.path for m in mounts) or "none"
+                raise MountNotFound(f"{path} is not a mount", remedy=f"Mounts: {names}")
+            self._replace([m for m in mounts if m.path != path])
+            self._database.remove(path)
+            store = self._stores.pop(path, None)
+        if store is not None:
+            store.close()
+        return mount
+
+    def store(self, mount: Mount) -> UnderStore:
+        """The opened store of a mount. Raises what opening it raises."""
+        store = self._stores.get(mount.path)
+        if store is not None:
+            return store
+        with self._lock:
+            store = self._stores.get(mount.path)
+            if store is None:
+                store, _ = self._open(mount.path, mount.store_uri, mount.options)
+                self._stores[mount.path] = store
+            return store
+
+    def counters(self) -> dict[str, RequestCounters]:
+        """Requests sent since each store was opened, by mount path."""
+        return {path: store.counters for path, store in list(self._stores.items())}
+
+    def close(self) -> None:
+        with self._lock:
+            for store in self._stores.values():
+                try:
+                    store.close()
+                except MillpondError as e:
+                    log.warning("closing a store: %s", e)
+            self._stores.clear()
+            self._database.close()
+
+    def _replace(self, mounts: list[Mount]) -> None:
+        table = MountTable(mounts)
+        self._publish(table.to_wire().SerializeToString())
+        self.table = table
+
+    def _open(self, path: str, uri: str, options: Mapping[str, str]) -> tuple[UnderStore, str]:
+        given = self._parse(path, options).store
+        return self._open_store(uri, resolve_secrets(path, given))
+
+    def _parse(self, path: str, options: Mapping[str, str]) -> MountOptions:
+        freshness_ms, list_freshness_ms = self._defaults
+        return parse_options(
+            path, options, freshness_ms=freshness_ms, list_freshness_ms=list_freshness_ms
+        )
+
+    def _mount(self, row: MountRow) -> Mount:
+        said = self._parse(row.path, row.options)
+        return Mount(
+            path=row.path,
+            store_uri=row.store_uri,
+            store_id=row.store_id,
+            root=row.root,
+            prefix=row.prefix,
+            read_only=said.read_only,
+            freshness_ms=said.freshness_ms,
+            list_freshness_ms=said.list_freshness_ms,
+            immutable=said.immutable,
+            direct_conf=direct_conf(row.store_uri, row.root, row.options),
+            options=row.options,
+        )
+
+
+def _check_readable(path: str, uri: str, store: UnderStore, prefix: str) -> None:
+    try:
+        next(iter(store.list(prefix)), None)
+    except PathNotFound as e:
+        raise PathNotFound(
+            f"{uri} does not exist",
+            cause=e.cause or "nothing is stored there",
+            remedy=f"Correct the URI, or mount it unchecked: `millpond mount add {path} {uri}"
+            " --no-check`",
+        ) from None

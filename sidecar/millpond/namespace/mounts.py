@@ -1,0 +1,319 @@
+"""The mount table: which store a path of the namespace lies in. Pure: no I/O.
+
+The longest mount path that covers a path wins, so mounts nest. Above mounts there are *synthetic
+directories*: ``/`` and ``/data`` exist because ``/data/flights`` is mounted.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
+
+from millpond.errors import InvalidSetting, MountConflict, MountNotFound
+from millpond.model.paths import check_path, parent, store_path
+from millpond.units import format_duration_ms, parse_duration_ms
+from millpond.wire import millpond_pb2 as wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+SECRET_OPTIONS = frozenset({"access_key", "secret_key", "session_token"})
+REFERENCES = ("env:", "file:")
+HIDDEN = "***"
+_NAMESPACE_OPTIONS = ("freshness", "list_freshness", "immutable", "read_only")
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One mount as clients see it. ``prefix`` is the key of its root, without a trailing slash."""
+
+    path: str
+    store_uri: str
+    store_id: str
+    root: str
+    prefix: str
+    read_only: bool = False
+    freshness_ms: int = 30_000
+    list_freshness_ms: int = 0
+    immutable: tuple[str, ...] = ()
+    direct_conf: Mapping[str, str] = field(default_factory=dict, hash=False)
+    options: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
+    """As given, secrets included: never shown, see ``shown_options``."""
+
+    def key(self, path: str) -> str:
+        """The store's key of a path at or below this mount."""
+        below = path[len(self.path) :].removeprefix("/") if self.path != "/" else path[1:]
+        return f"{self.prefix}/{below}" if self.prefix and below else self.prefix or below
+
+    def path_of(self, key: str) -> str | None:
+        """The path that names ``key`` through this mount; None outside it."""
+        if self.prefix:
+            if key != self.prefix and not key.startswith(self.prefix + "/"):
+                return None
+            key = key[len(self.prefix) + 1 :]
+        return join(self.path, key)
+
+    def store_path(self, key: str) -> str:
+        return store_path(self.store_id, self.root, key)
+
+    def uri(self, key: str) -> str:
+        """Where the direct connector reads ``key``: the raw key behind the bucket's URI."""
+        return self._uri_base + key
+
+    @cached_property
+    def _uri_base(self) -> str:
+        scheme = self.store_uri.partition(":")[0]
+        return f"{scheme}://{self.root}/"
+
+    @cached_property
+    def _immutable(self) -> re.Pattern[str] | None:
+        return re.compile("|".join(map(glob_pattern, self.immutable))) if self.immutable else None
+
+    def is_immutable(self, path: str) -> bool:
+        """Whether the mount says that this file never changes once it is there."""
+        if self._immutable is None:
+            return False
+        below = path[len(self.path) :].removeprefix("/")
+        return self._immutable.fullmatch(below) is not None
+
+    def shown_options(self) -> dict[str, str]:
+        """The options with plain secrets hidden; references to secrets are shown."""
+        return {
+            k: v if k not in SECRET_OPTIONS or v.startswith(REFERENCES) else HIDDEN
+            for k, v in self.options.items()
+        }
+
+    def to_wire(self) -> wire.Mount:
+        return wire.Mount(
+            path=self.path, store_uri=self.store_uri, store_id=self.store_id, root=self.root,
+            prefix=self.prefix, read_only=self.read_only, freshness_ms=self.freshness_ms,
+            list_freshness_ms=self.list_freshness_ms, immutable=self.immutable,
+            direct_conf=dict(self.direct_conf),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A path, its mount, and the store's key."""
+
+    path: str
+    mount: Mount
+    key: str
+
+    @property
+    def store_path(self) -> str:
+        return self.mount.store_path(self.key)
+
+
+class MountTable:
+    """An immutable snapshot of all mounts."""
+
+    def __init__(self, mounts: Iterable[Mount] = ()) -> None:
+        self._by_path = {m.path: m for m in mounts}
+        self._by_store: dict[tuple[str, str], list[Mount]] = {}
+        self._synthetic: dict[str, set[str]] = {"/": set()}
+        for mount in self._by_path.values():
+            self._by_store.setdefault((mount.store_id, mount.root), []).append(mount)
+            path = mount.path
+            while path != "/":
+                above = parent(path)
+                self._synthetic.setdefault(above, set()).add(path[len(above) :].lstrip("/"))
+                path = above
+
+    @property
+    def mounts(self) -> list[Mount]:
+        return [self._by_path[p] for p in sorted(self._by_path)]
+
+    def find(self, path: str) -> Mount | None:
+        """The innermost mount that covers ``path``."""
+        at = path
+        while True:
+            mount = self._by_path.get(at)
+            if mount is not None or at == "/":
+                return mount
+            at = at[: at.rindex("/")] or "/"
+
+    def resolve(self, path: str) -> Resolved:
+        """Raises MountNotFound naming the nearest mounts. ``path`` is already checked."""
+        mount = self.find(path)
+        if mount is None:
+            raise self._not_found(path)
+        return Resolved(path, mount, mount.key(path))
+
+    def mount_points(self, path: str) -> frozenset[str]:
+        """Names that the table itself puts into directory ``path``: mounts and the way to them."""
+        return frozenset(self._synthetic.get(path, ()))
+
+    def is_synthetic(self, path: str) -> bool:
+        """Whether ``path`` exists only because mounts lie below it."""
+        return path in self._synthetic and self.find(path) is None
+
+    def nested(self, path: str) -> list[Mount]:
+        """The outermost mounts strictly below ``path``."""
+        inside = path if path == "/" else path + "/"
+        found: list[Mount] = []
+        for at in sorted(self._by_path):
+            if at.startswith(inside) and at != path:
+                outer = found[-1].path + "/" if found else None
+                if outer is None or not at.startswith(outer):
+                    found.append(self._by_path[at])
+        return found
+
+    def paths_of(self, store_id: str, root: str, key: str) -> list[str]:
+        """Every path that names this key of this store."""
+        mounts = self._by_store.get((store_id, root), ())
+        return [p for m in mounts if (p := m.path_of(key)) is not None]
+
+    def to_wire(self) -> wire.MountTable:
+        return wire.MountTable(mounts=[m.to_wire() for m in self.mounts])
+
+    def _not_found(self, path: str) -> MountNotFound:
+        near = difflib.get_close_matches(path, self._by_path, n=3, cutoff=0.4)
+        names = near or sorted(self._by_path)[:3]
+        known = f"Mounts like it: {', '.join(names)}; " if names else ""
+        return MountNotFound(
+            f"no mount covers {path}",
+            cause="nothing is mounted there" if self._by_path else "nothing is mounted at all",
+            remedy=f"{known}`millpond mount add {path} <store URI>` adds one",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MountOptions:
+    """What a mount's options say to the namespace; ``store`` holds those for the store."""
+
+    read_only: bool
+    freshness_ms: int
+    list_freshness_ms: int
+    immutable: tuple[str, ...]
+    store: dict[str, str]
+
+
+def parse_options(
+    path: str, options: Mapping[str, str], *, freshness_ms: int, list_freshness_ms: int
+) -> MountOptions:
+    """Raises InvalidSetting naming mount, option and what is allowed."""
+
+    def duration(name: str, default: int) -> int:
+        if name not in options:
+            return default
+        try:
+            return parse_duration_ms(options[name])
+        except ValueError as e:
+            raise _bad_option(path, name, options[name], str(e)) from None
+
+    text = options.get("read_only", "false").lower()
+    if text not in _TRUTH:
+        raise _bad_option(path, "read_only", text, "true or false")
+    globs = tuple(g for g in (p.strip() for p in options.get("immutable", "").split(",")) if g)
+    return MountOptions(
+        _TRUTH[text],
+        duration("freshness", freshness_ms),
+        duration("list_freshness", list_freshness_ms),
+        globs,
+        {k: v for k, v in options.items() if k not in _NAMESPACE_OPTIONS},
+    )
+
+
+def _bad_option(path: str, name: str, value: str, allowed: str) -> InvalidSetting:
+    return InvalidSetting(
+        f"option {name} of mount {path} is {value!r}",
+        cause=f"allowed: {allowed}",
+        remedy="Correct or leave out the option",
+    )
+
+
+def canonical_uri(uri: str) -> str:
+    """One spelling per place: ``s3://b/p/`` and ``s3n://b/p`` are ``s3a://b/p``.
+
+    A bare absolute path is a ``file`` URI.
+    """
+    if uri.startswith("/"):
+        uri = "file://" + uri
+    scheme, colon, rest = uri.partition("://")
+    if not colon:
+        raise InvalidSetting(
+            f"{uri!r} is not a store URI",
+            cause="it has no scheme",
+            remedy="Write s3a://bucket/prefix or file:///directory",
+        )
+    scheme = scheme.lower()
+    if scheme in ("s3", "s3n"):
+        scheme = "s3a"
+    if scheme == "file":
+        rest = check_path(rest)
+    root, _, prefix = rest.partition("/")
+    prefix = prefix.rstrip("/")
+    return f"{scheme}://{root}/{prefix}" if prefix or scheme == "file" else f"{scheme}://{root}"
+
+
+def check_new(table: MountTable, path: str, store_uri: str) -> None:
+    """Raises MountConflict when ``path`` is taken."""
+    existing = next((m for m in table.mounts if m.path == path), None)
+    if existing is not None:
+        same = "already" if existing.store_uri == store_uri else f"to {existing.store_uri}"
+        raise MountConflict(
+            f"{path} is mounted {same}",
+            cause="a path has one mount",
+            remedy=f"`millpond mount rm {path}` first, or choose another path",
+        )
+
+
+def describe(mount: Mount) -> dict[str, object]:
+    """A mount for people and for ``--json``: no secret in it."""
+    return {
+        "path": mount.path,
+        "store_uri": mount.store_uri,
+        "read_only": mount.read_only,
+        "freshness": format_duration_ms(mount.freshness_ms),
+        "list_freshness": format_duration_ms(mount.list_freshness_ms),
+        "immutable": list(mount.immutable),
+    }
+
+
+def join(directory: str, name: str) -> str:
+    """The path of ``name`` in ``directory``."""
+    if not name:
+        return directory
+    return f"/{name}" if directory == "/" else f"{directory}/{name}"
+
+
+@lru_cache(maxsize=256)
+def glob_pattern(glob: str) -> str:
+    """A glob over paths below a mount as a regular expression.
+
+    ``**`` is any text, ``*`` any text without ``/``, ``?`` one character but ``/``; all else is
+    itself. A leading ``**/`` also matches nothing. Vectors: ``tests/contract/vectors/globs.json``.
+    """
+    out, at = [], 0
+    if glob.startswith("**/"):
+        out, at = ["(?:.*/)?"], 3
+    while at < len(glob):
+        if glob.startswith("**", at):
+            out.append(".*")
+            at += 2
+            continue
+        out.append({"*": "[^/]*", "?": "[^/]"}.get(glob[at]) or re.escape(glob[at]))
+        at += 1
+    return f"(?s:{''.join(out)})"
+
+
+def direct_conf(store_uri: str, root: str, options: Mapping[str, str]) -> dict[str, str]:
+    """Hadoop keys with which the engine's own connector reaches the same store. No secrets."""
+    if not store_uri.startswith("s3a:"):
+        return {}
+    conf = {}
+    endpoint = options.get("endpoint", "")
+    if endpoint:
+        conf["endpoint"] = endpoint
+        conf["connection.ssl.enabled"] = "false" if endpoint.startswith("http://") else "true"
+    if options.get("region"):
+        conf["endpoint.region"] = options["region"]
+    if endpoint or "path_style" in options:
+        style = options.get("path_style", "true").lower()
+        conf["path.style.access"] = "true" if _TRUTH.get(style, True) else "false"
+    return {f"fs.s3a.bucket.{root}.{k}": v for k, v in conf.items()}

@@ -1,0 +1,262 @@
+"""The namespace: mounts, what a path is, what a directory holds, where a file's bytes come from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from millpond.errors import IsADirectory, NotADirectory, PathNotFound
+from millpond.model.paths import check_path, file_id
+from millpond.model.records import Meta
+from millpond.namespace.mounting import Mounts, OpenStore
+from millpond.namespace.mounts import Mount, MountTable
+from millpond.namespace.validation import At, Validation
+from millpond.under.base import ObjectStat
+from millpond.under.registry import open_store as open_registered
+from millpond.wire.millpond_pb2 import FileInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from millpond.namespace.listings import Listing
+    from millpond.store import BlockStore
+    from millpond.under.base import RequestCounters, UnderStore
+
+PAGE_ENTRIES = 1000
+Infos = list[FileInfo]
+Pages = Iterator[tuple[FileInfo, Infos]]
+MountList = list[Mount]
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedFile:
+    """One version of a file and where its bytes come from: what a fill needs.
+
+    ``meta`` is unstamped: it says what the file is, not when that was true.
+    """
+
+    path: str
+    store: UnderStore
+    key: str
+    version: str
+    length: int
+    file_id: bytes
+    meta: Meta
+
+
+class Namespace:
+    """All paths of this node. Thread-safe; what is not marked [loop] blocks."""
+
+    def __init__(
+        self,
+        store: BlockStore,
+        database: Path,
+        *,
+        open_store: OpenStore = open_registered,
+        clock: Callable[[], int] = time.monotonic_ns,
+        freshness_ms: int = 30_000,
+        list_freshness_ms: int = 0,
+        hot_bytes: int = 24 << 20,
+        listing_bytes: int = 24 << 20,
+    ) -> None:
+        """The defaults of bounds hold for mounts whose options do not say."""
+        self._store = store
+        self._clock = clock
+        self._mounts = Mounts(
+            database, open_store, store.publish_mounts,
+            freshness_ms=freshness_ms, list_freshness_ms=list_freshness_ms,
+        )  # fmt: skip
+        self._validation = Validation(
+            store, self._mounts.store, lambda: self._mounts.table, clock,
+            hot_bytes=hot_bytes, listing_bytes=listing_bytes,
+        )  # fmt: skip
+        self._hot = self._validation.hot
+
+    @property
+    def table(self) -> MountTable:
+        return self._mounts.table
+
+    def mounts(self) -> MountList:
+        """All mounts, by path."""
+        return self.table.mounts
+
+    def add_mount(
+        self, path: str, store_uri: str, options: Mapping[str, str], *, check: bool = True
+    ) -> Mount:
+        """See ``Mounts.add``."""
+        mount = self._mounts.add(path, store_uri, options, check=check)
+        self._hot.clear()
+        return mount
+
+    def remove_mount(self, path: str) -> Mount:
+        """See ``Mounts.remove``."""
+        mount = self._mounts.remove(path)
+        self._hot.clear()
+        return mount
+
+    def under_counters(self) -> dict[str, RequestCounters]:
+        """What each mount asked of its store so far, by mount path."""
+        return self._mounts.counters()
+
+    def close(self) -> None:
+        """Close the stores and the database."""
+        self._mounts.close()
+
+    def stat_cached(self, path: str) -> FileInfo | None:
+        """[loop] What memory alone can answer within the bound; ``path`` is already checked."""
+        packed = self.stat_cached_bytes(path)
+        return None if packed is None else FileInfo.FromString(packed)
+
+    def stat_cached_bytes(self, path: str) -> bytes | None:
+        """[loop] The same, serialised: it can be put into a Reply as it is."""
+        hot = self._hot.get(path)
+        return hot.packed if hot is not None and hot.good(self._clock()) else None
+
+    def stat(self, path: str, *, force: bool = False) -> FileInfo:
+        """What ``path`` is, within its mount's bound; with ``force`` asked of the store now.
+
+        Meta of a cacheable file is on disk when this returns (``meta_on_disk``). Raises
+        InvalidPath, MountNotFound, PathNotFound, PermissionDenied, StoreUnavailable.
+        """
+        path = check_path(path)
+        if not force and (known := self.stat_cached(path)) is not None:
+            return known
+        table = self.table
+        if table.is_synthetic(path):
+            return FileInfo(path=path, directory=True)
+        try:
+            return self._validation.stat(_at(table, path), force=force)
+        except PathNotFound:
+            if table.mount_points(path):
+                return FileInfo(path=path, directory=True)
+            raise
+
+    def recall(self, path: str, file_id: bytes) -> FileInfo | None:
+        """What is known of this version of ``path``, however old; None when nothing is.
+
+        Who reads it under its version need not ask whether it is the latest.
+        """
+        path = check_path(path)
+        table = self.table
+        if table.find(path) is None:
+            return None
+        return self._validation.recall(_at(table, path), file_id)
+
+    def locate(self, info: FileInfo) -> LocatedFile:
+        """Where a file's bytes come from. Raises IsADirectory, MountNotFound."""
+        if info.directory:
+            raise IsADirectory(f"{info.path} is a directory", remedy="Name a file in it")
+        at = _at(self.table, info.path)
+        store_path = at.store_path
+        ident = info.file_id or file_id(store_path, info.version)
+        meta = Meta(
+            store_path, ident, info.version, info.length, info.mtime_ms, 0, self._store.boot_id,
+            weak=not info.file_id,
+        )  # fmt: skip
+        store = self._mounts.store(at.mount)
+        return LocatedFile(info.path, store, at.key, info.version, info.length, ident, meta)
+
+    def inlined(self, info: FileInfo, content: bytes) -> None:
+        """The whole of a small file goes into its meta, unless that changed meanwhile."""
+        self._validation.inlined(_at(self.table, info.path), info.file_id, content)
+
+    def changed(self, path: str) -> None:
+        """The store has another version than we said: forget what is known of ``path``."""
+        self._validation.forget(_at(self.table, check_path(path)))
+
+    def evict(self, path: str) -> tuple[int, int]:
+        """Forget what is cached of a file or a tree. (files, bytes on disk) that were."""
+        path = check_path(path)
+        table = self.table
+        if table.is_synthetic(path):
+            inner = [self.evict(m.path) for m in table.nested(path)]
+            return sum(f for f, _ in inner), sum(b for _, b in inner)
+        at = _at(table, path)
+        try:
+            keys = [at.inside + e.key for e in self._validation.list(at, recursive=True)]
+        except NotADirectory:
+            keys = [at.key]
+        files = freed = 0
+        for key in keys:
+            meta = self._store.get_meta(at.mount.store_path(key))
+            if meta is not None:
+                inside = at.mount.path_of(key) or path
+                self._validation.forget(At(inside, at.mount, key))
+                freed += self._store.drop_file(meta.file_id)
+                files += 1
+        return files, freed
+
+    def list(self, path: str, *, recursive: bool = False) -> Pages:
+        """What is in directory ``path``, in pages of (the directory, entries by relative name).
+
+        Validated within the mount's bound for listings: with bound 0 by a LIST that began after
+        this call. Meta that the listing contradicts is gone when this returns. With ``recursive``
+        every file at any depth and no directories; those of nested mounts come last. There is
+        at least one page. Raises MountNotFound, PathNotFound, NotADirectory, PermissionDenied,
+        StoreUnavailable.
+        """
+        path = check_path(path)
+        table = self.table
+        points = table.mount_points(path)
+        nested = table.nested(path) if recursive else []
+        head = FileInfo(path=path, directory=True)
+        listed: Iterator[FileInfo] = iter(())
+        if not table.is_synthetic(path):
+            at = _at(table, path)
+            try:
+                listing = self._validation.list(at, recursive=recursive)
+            except PathNotFound:
+                if not points:
+                    raise
+            else:
+                head = at.info(ObjectStat("", 0, 0, is_dir=True))
+                listed = _entries(at, listing)
+        if recursive:
+            hidden = tuple(f"{_inside(path, m.path)}/" for m in nested)
+            listed = (e for e in listed if not hidden or not e.path.startswith(hidden))
+        elif points:
+            kept = (e for e in listed if e.path not in points)
+            listed = iter(sorted([*kept, *_synthetic(points)], key=lambda e: e.path.encode()))
+        inner = [(_inside(path, m.path), self.list(m.path, recursive=True)) for m in nested]
+        return _pages(head, listed, inner)
+
+
+def _inside(directory: str, path: str) -> str:
+    return path[len(directory) :].lstrip("/")
+
+
+def _at(table: MountTable, path: str) -> At:
+    resolved = table.resolve(path)
+    return At(path, resolved.mount, resolved.key)
+
+
+def _entries(at: At, listing: Listing) -> Iterator[FileInfo]:
+    mount, inside = at.mount, at.inside
+    for entry in listing:
+        info = FileInfo(
+            path=entry.key, directory=entry.is_dir, length=entry.length, mtime_ms=entry.mtime_ms,
+            version=entry.version,
+        )  # fmt: skip
+        if not entry.is_dir and not entry.weak:
+            info.file_id = file_id(mount.store_path(inside + entry.key), entry.version)
+        yield info
+
+
+def _synthetic(names: frozenset[str]) -> Infos:
+    return [FileInfo(path=n, directory=True) for n in sorted(names, key=str.encode)]
+
+
+def _pages(head: FileInfo, entries: Iterator[FileInfo], nested: list[tuple[str, Pages]]) -> Pages:
+    yield head, list(islice(entries, PAGE_ENTRIES))
+    while page := list(islice(entries, PAGE_ENTRIES)):
+        yield head, page
+    for above, pages in nested:
+        for _, infos in pages:
+            for info in infos:
+                info.path = f"{above}/{info.path}"
+            if infos:
+                yield head, infos

@@ -1,0 +1,396 @@
+"""Asking stores and drawing the consequences: memory, meta and directory stamps.
+
+Decisions are in ``freshness``; this performs them. Meta is written and removed only here, under
+the lock of its directory, and always before the answer that says so.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from millpond.errors import MillpondError, NotADirectory, PathNotFound
+from millpond.model.paths import file_id
+from millpond.model.records import DirStamp, Meta
+from millpond.namespace.directories import Directories
+from millpond.namespace.flights import Flights
+from millpond.namespace.freshness import FOREVER_NS, NEVER, fresh
+from millpond.namespace.hot import Hot, HotAnswers
+from millpond.namespace.listings import Listing
+from millpond.under.base import ObjectStat
+from millpond.wire.millpond_pb2 import FileInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from millpond.namespace.freshness import Directory
+    from millpond.namespace.mounts import Mount, MountTable
+    from millpond.store import BlockStore
+    from millpond.under.base import UnderStore
+
+log = logging.getLogger(__name__)
+_NS = 1_000_000
+Names = list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """A path and where it lies.
+
+    ``directory`` names what holds it, *with* its trailing slash (so that the odd keys ``a//b`` and
+    ``/b`` have directories of their own): the key of ``Directories``. The store path in a
+    directory stamp has none, but at the root.
+    """
+
+    path: str
+    mount: Mount
+    key: str
+
+    @property
+    def store_path(self) -> str:
+        return self.mount.store_path(self.key)
+
+    @property
+    def directory(self) -> str:
+        return self.mount.store_path(split(self.key)[0])
+
+    @property
+    def inside(self) -> str:
+        """What this holds, being a directory, as keys begin."""
+        return f"{self.key}/" if self.key else ""
+
+    @property
+    def name(self) -> str:
+        return split(self.key)[1]
+
+    @property
+    def bound_ns(self) -> int:
+        if self.mount.is_immutable(self.path):
+            return FOREVER_NS
+        return self.mount.freshness_ms * _NS
+
+    def info(self, entry: ObjectStat, *, on_disk: bool = False) -> FileInfo:
+        info = FileInfo(
+            path=self.path, directory=entry.is_dir, length=entry.length, mtime_ms=entry.mtime_ms,
+            version=entry.version, store_path=self.store_path, store_uri=self.mount.uri(self.key),
+            meta_on_disk=on_disk,
+        )  # fmt: skip
+        if not entry.is_dir and not entry.weak:
+            info.file_id = file_id(info.store_path, entry.version)
+        return info
+
+
+class Validation:
+    """What is known of the stores, and the ways it is learnt. Thread-safe; all of it blocks."""
+
+    def __init__(
+        self,
+        store: BlockStore,
+        open_under: Callable[[Mount], UnderStore],
+        table: Callable[[], MountTable],
+        clock: Callable[[], int],
+        *,
+        hot_bytes: int,
+        listing_bytes: int,
+    ) -> None:
+        self._store = store
+        self._under = open_under
+        self._table = table
+        self._clock = clock
+        self._flights = Flights(clock)
+        self.hot = HotAnswers(hot_bytes)
+        self.directories = Directories(clock, listing_bytes)
+
+    # One file.
+
+    def stat(self, at: At, *, force: bool) -> FileInfo:
+        """What is at ``at``: known within the bound, or asked of the store."""
+        now = self._clock()
+        if not force and (known := self._known(at, now)) is not None:
+            return known
+        directory = self.directories.get(at.directory)
+        overtaken = directory.not_before(at.name) if directory is not None else NEVER
+        not_before = max(now if force else now - at.bound_ns, overtaken)
+        return self._flights.share(("stat", at.path), not_before, lambda: self._ask(at))
+
+    def forget(self, at: At) -> None:
+        """What is known of the file is wrong from now on, and so is what is on its way."""
+        with self.directories.lock(at.directory):
+            self._void(at.mount, at.key)
+            self.directories.ensure(at.directory).voided(at.name, self._clock())
+        self.directories.account(at.directory)
+
+    def inlined(self, at: At, wanted: bytes, content: bytes) -> None:
+        """The whole of a small file goes into its meta, unless that changed meanwhile."""
+        with self.directories.lock(at.directory):
+            meta = self._store.get_meta(at.store_path)
+            if meta is not None and meta.file_id == wanted and meta.content is None:
+                self._put(replace(meta, content=content))
+
+    def recall(self, at: At, wanted: bytes) -> FileInfo | None:
+        """What is known of this version of the file, however old; None if nothing is."""
+        hot = self.hot.get(at.path)
+        if hot is not None and not hot.void:
+            info = FileInfo.FromString(hot.packed)
+            return info if info.file_id == wanted else None
+        meta = self._store.get_meta(at.store_path)
+        if meta is None or meta.file_id != wanted:
+            return None
+        return at.info(_entry(at.name, meta), on_disk=True)
+
+    def _known(self, at: At, now: int) -> FileInfo | None:
+        if not at.name or at.bound_ns == 0:
+            return None
+        with self.directories.lock(at.directory):
+            directory = self.directories.get(at.directory)
+            if directory is not None and fresh(now, directory.validated_ns, at.bound_ns):
+                entry = directory.find(at.name)
+                if entry is not None:
+                    return self._from_listing(at, entry, directory)
+            meta = self._store.get_meta(at.store_path)
+            if meta is None or meta.weak:
+                return None
+            if at.bound_ns != FOREVER_NS and not (
+                meta.boot_id == self._store.boot_id and fresh(now, meta.validated_ns, at.bound_ns)
+            ):
+                return None
+            info = at.info(_entry(at.name, meta), on_disk=True)
+            self._keep(at, info, meta.validated_ns, directory)
+            return info
+
+    def _from_listing(self, at: At, entry: ObjectStat, directory: Directory) -> FileInfo | None:
+        if entry.is_dir:
+            info = at.info(entry)
+            self._keep(at, info, directory.validated_ns, None)
+            return info
+        if entry.weak:
+            return None
+        return self._publish(at, entry, directory.validated_ns, directory)
+
+    def _ask(self, at: At) -> FileInfo:
+        began_ns = self._clock()
+        try:
+            entry = self._under(at.mount).stat(at.key)
+        except PathNotFound:
+            self._absent(at)
+            raise
+        with self.directories.lock(at.directory):
+            if entry.is_dir:
+                self._void(at.mount, at.key)
+                info = at.info(entry)
+                self._keep(at, info, began_ns, None)
+                return info
+            directory = self.directories.publishing(at.directory)
+            if not self._may_publish(at, entry, began_ns, directory):
+                return at.info(entry)
+            if entry.weak:
+                self._void(at.mount, at.key)
+                if directory is not None:
+                    directory.voided(at.name, self._clock())
+                return at.info(entry)
+            return self._publish(at, entry, began_ns, directory)
+
+    def _may_publish(
+        self, at: At, entry: ObjectStat, began_ns: int, directory: Directory | None
+    ) -> bool:
+        hot = self.hot.get(at.path)
+        if hot is not None and not hot.void and hot.validated_ns >= began_ns:
+            return False
+        if directory is None:
+            return began_ns > self.directories.floor_ns
+        return directory.may_publish(at.name, entry.version, began_ns)
+
+    def _absent(self, at: At) -> None:
+        with self.directories.lock(at.directory):
+            self._void(at.mount, at.key)
+            directory = self.directories.get(at.directory)
+            if directory is not None:
+                directory.voided(at.name, self._clock())
+
+    def _publish(
+        self, at: At, entry: ObjectStat, stamp_ns: int, directory: Directory | None
+    ) -> FileInfo:
+        """Meta on disk says ``entry``, true at ``stamp_ns``; the directory's lock is held."""
+        info = at.info(entry, on_disk=True)
+        boot = self._store.boot_id
+        old = self._store.get_meta(at.store_path)
+        if old is None or old.file_id != info.file_id:
+            meta = Meta(
+                info.store_path, info.file_id, entry.version, entry.length, entry.mtime_ms,
+                stamp_ns, boot,
+            )  # fmt: skip
+            info.meta_on_disk = self._put(meta)
+        elif old.boot_id != boot or old.validated_ns < stamp_ns:
+            covered = (
+                old.boot_id == boot
+                and directory is not None
+                and old.validated_ns >= directory.covers_from_ns
+                and directory.validated_ns >= stamp_ns
+            )
+            if not covered:
+                info.meta_on_disk = self._put(replace(old, validated_ns=stamp_ns, boot_id=boot))
+        if directory is not None:
+            directory.published(at.name, entry.version, stamp_ns)
+            self.directories.account(at.directory)
+        self._keep(at, info, stamp_ns, directory if info.meta_on_disk else None)
+        return info
+
+    def _put(self, meta: Meta) -> bool:
+        """Whether meta could be written. A full disk costs the client a call, not the answer."""
+        try:
+            self._store.put_meta(meta)
+        except MillpondError as e:
+            log.warning("meta of %s is not kept: %s", meta.store_path, e)
+            self._store.drop_meta(meta.store_path)
+            return False
+        return True
+
+    def _keep(self, at: At, info: FileInfo, stamp_ns: int, directory: Directory | None) -> None:
+        if at.bound_ns == 0:
+            return
+        packed = info.SerializeToString()
+        hot = Hot(packed, info.version, stamp_ns, at.bound_ns, directory)
+        self.hot.put(at.path, hot)
+        if self._table().find(at.path) is not at.mount:  # the mounts changed meanwhile
+            self.hot.drop(at.path)
+
+    def _void(self, mount: Mount, key: str) -> None:
+        """Nobody may open what meta and memory say of this file any more."""
+        self._store.drop_meta(mount.store_path(key))
+        for path in self._table().paths_of(mount.store_id, mount.root, key):
+            self.hot.drop(path)
+
+    # Directories.
+
+    def list(self, at: At, *, recursive: bool) -> Listing:
+        """The directory, or the whole tree below it, within the mount's bound for listings.
+
+        Meta that the listing contradicts is gone when this returns.
+        """
+        now = self._clock()
+        bound_ns = at.mount.list_freshness_ms * _NS
+        if not recursive:
+            directory = self.directories.get(at.mount.store_path(at.inside))
+            if directory is not None and fresh(now, directory.validated_ns, bound_ns):
+                listing = directory.listing
+                if listing is not None and directory.complete:
+                    return listing
+        work = self._list_tree if recursive else self._list_one
+        try:
+            return self._flights.share(
+                ("list", at.store_path, recursive), now - bound_ns, lambda: work(at)
+            )
+        finally:
+            self.directories.trim(self._widest_bound_ns())
+
+    def _list_one(self, at: At) -> Listing:
+        under = self._under(at.mount)
+        with self.directories.listing(at.mount.store_path(at.inside)) as directory:
+            began_ns = self._clock()
+            try:
+                listing = Listing(_relative(under, at.key, recursive=False))
+            except (PathNotFound, NotADirectory):
+                self._accept(at.mount, at.inside, directory, Listing(()), began_ns, gone=True)
+                raise
+            self._accept(at.mount, at.inside, directory, listing, began_ns)
+        self._keep(at, at.info(ObjectStat("", 0, 0, is_dir=True)), began_ns, None)
+        return listing
+
+    def _list_tree(self, at: At) -> Listing:
+        """One flat LIST validates every directory of the tree."""
+        under, mount = self._under(at.mount), at.mount
+        parts: dict[str, list[ObjectStat]] = {}
+        with self.directories.flat_listing() as began_ns:
+            error: MillpondError | None = None
+            try:
+                listing = Listing(_relative(under, at.key, recursive=True))
+            except (PathNotFound, NotADirectory) as e:
+                listing, error = Listing(()), e
+            for entry in listing:
+                inside, name = split(at.inside + entry.key)
+                parts.setdefault(inside, []).append(replace(entry, key=name))
+            start = len(mount.store_path(""))
+            known = (p[start:] for p in self.directories.below(mount.store_path(at.inside)))
+            for inside in {*parts, *known}:
+                directory = self.directories.flat_listed(mount.store_path(inside), began_ns)
+                part = Listing(parts.get(inside, ()))
+                self._accept(mount, inside, directory, part, began_ns, flat=True)
+        if error is not None:
+            raise error
+        return listing
+
+    def _accept(
+        self, mount: Mount, inside: str, directory: Directory, listing: Listing, began_ns: int,
+        *, flat: bool = False, gone: bool = False,
+    ) -> None:  # fmt: skip
+        """Draw the consequences of a LIST of what begins with ``inside``: void, then stamp."""
+        path, stamped = mount.store_path(inside), stamp_path(mount, inside)
+        suspects = self._loose_contradictions(mount, inside, directory, listing)
+        with self.directories.lock(path):
+            for name in {*directory.contradicted(listing), *suspects}:
+                self._void(mount, inside + name)
+            directory.listed(listing, began_ns, self._clock(), complete=not (flat or gone))
+            if gone and stamped is not None:
+                self._store.drop_dir(stamped)
+            elif stamped is not None:
+                covers = directory.covers_from_ns
+                self._stamp(DirStamp(stamped, began_ns, covers, self._store.boot_id))
+        self.directories.account(path)
+
+    def _stamp(self, stamp: DirStamp) -> None:
+        try:
+            self._store.put_dir(stamp)
+        except MillpondError as e:
+            log.warning("stamp of %s is not kept: %s", stamp.store_path, e)
+
+    def _loose_contradictions(
+        self, mount: Mount, inside: str, directory: Directory, listing: Listing
+    ) -> Names:
+        """Names whose meta on disk nobody remembers and the listing contradicts.
+
+        Read without the lock: what is published meanwhile is remembered by ``directory``.
+        """
+        if directory.listing is not None:
+            return []
+        path = mount.store_path(inside)
+        bound_ns = FOREVER_NS if mount.immutable else self._widest_bound_ns()
+        if not self.directories.may_have_loose_meta(path, bound_ns):
+            return []
+        found = []
+        for entry in listing:
+            if not entry.is_dir:
+                meta = self._store.get_meta(mount.store_path(inside + entry.key))
+                if meta is not None and (entry.weak or meta.version != entry.version):
+                    found.append(entry.key)
+        return found
+
+    def _widest_bound_ns(self) -> int:
+        return max((m.freshness_ms for m in self._table().mounts), default=0) * _NS
+
+
+def split(key: str) -> tuple[str, str]:
+    """(directory with its trailing slash, name): ``a/b`` is ``a/`` and ``b``."""
+    at = key.rfind("/") + 1
+    return key[:at], key[at:]
+
+
+def stamp_path(mount: Mount, inside: str) -> str | None:
+    """The store path in the stamp of a directory; None for one that can't be listed alone."""
+    if inside == "/" or inside.endswith("//"):
+        return None
+    return mount.store_path(inside[:-1])
+
+
+def _relative(under: UnderStore, key: str, *, recursive: bool) -> Iterator[ObjectStat]:
+    """What the store lists, by names relative to ``key``."""
+    start = len(key) + 1 if key else 0
+    for page in under.list(key, recursive=recursive):
+        for entry in page:
+            name = entry.key[start:]
+            if name.strip("/") or recursive:  # a//b shows an entry without a name
+                yield replace(entry, key=name.removesuffix("/") if entry.is_dir else name)
+
+
+def _entry(name: str, meta: Meta) -> ObjectStat:
+    return ObjectStat(name, meta.length, meta.mtime_ms, meta.version, meta.weak)

@@ -1,0 +1,165 @@
+"""Mounts: what their options say, how they are shown, and the vectors both languages read."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from millpond.errors import InvalidPath, InvalidSetting, MountConflict, MountNotFound
+from millpond.namespace.mounts import (
+    Mount,
+    MountTable,
+    canonical_uri,
+    check_new,
+    describe,
+    direct_conf,
+    glob_pattern,
+    parse_options,
+)
+from millpond.namespace.secrets import resolve_secrets
+from millpond.namespace.validation import split, stamp_path
+
+VECTORS = json.loads((Path(__file__).parents[2] / "contract/vectors/mounts.json").read_text())
+
+
+def mount(path: str, prefix: str = "", **more: object) -> Mount:
+    uri = f"s3a://bucket/{prefix}".rstrip("/")
+    return Mount(path, uri, "0123456789abcdef", "bucket", prefix, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("vector", VECTORS["globs"], ids=lambda v: v["glob"])
+def test_globs(vector: dict[str, list[str]]) -> None:
+    pattern = re.compile(glob_pattern(str(vector["glob"])))
+    assert [t for t in vector["match"] if not pattern.fullmatch(t)] == []
+    assert [t for t in vector["differ"] if pattern.fullmatch(t)] == []
+
+
+@pytest.mark.parametrize("vector", VECTORS["directories"], ids=lambda v: v["store_path"])
+def test_directory_of_a_store_path(vector: dict[str, str | None]) -> None:
+    ident, root, key = str(vector["store_path"]).split("/", 2)
+    at = Mount("/m", "s3a://b", ident, root, "")
+    assert stamp_path(at, split(key)[0]) == vector["directory"]
+
+
+def test_immutable_globs_are_below_the_mount() -> None:
+    m = mount("/data", immutable=("**/*.parquet", "log/*"))
+    assert m.is_immutable("/data/a.parquet")
+    assert m.is_immutable("/data/x/a.parquet")
+    assert m.is_immutable("/data/log/1")
+    assert not m.is_immutable("/data/log/1/2")
+    assert not m.is_immutable("/data/x")
+    assert not mount("/data").is_immutable("/data/a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("s3://b/p/", "s3a://b/p"),
+        ("S3N://b", "s3a://b"),
+        ("s3a://b/", "s3a://b"),
+        ("s3a://b/a//b", "s3a://b/a//b"),
+        ("/data/x/", "file:///data/x"),
+        ("file:///data", "file:///data"),
+        ("hdfs://nn:8020/x", "hdfs://nn:8020/x"),
+    ],
+)
+def test_one_spelling_per_store_uri(given: str, expected: str) -> None:
+    assert canonical_uri(given) == expected
+
+
+def test_a_uri_needs_a_scheme_and_a_file_uri_an_absolute_path() -> None:
+    with pytest.raises(InvalidSetting, match="no scheme"):
+        canonical_uri("bucket/prefix")
+    with pytest.raises(InvalidPath):
+        canonical_uri("file:///a/../b")
+
+
+def test_options_and_their_defaults() -> None:
+    said = parse_options("/m", {}, freshness_ms=7, list_freshness_ms=8)
+    assert (said.freshness_ms, said.list_freshness_ms) == (7, 8)
+    assert (said.read_only, said.immutable, said.store) == (False, (), {})
+    options = {
+        "freshness": "1m", "list_freshness": "0", "read_only": "yes",
+        "immutable": "*.a, b/**", "endpoint": "http://x",
+    }  # fmt: skip
+    said = parse_options("/m", options, freshness_ms=7, list_freshness_ms=8)
+    assert (said.freshness_ms, said.list_freshness_ms, said.read_only) == (60_000, 0, True)
+    assert said.immutable == ("*.a", "b/**")
+    assert said.store == {"endpoint": "http://x"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("freshness", "soon"), ("list_freshness", "-1"), ("read_only", "maybe")]
+)
+def test_bad_options_are_named(name: str, value: str) -> None:
+    with pytest.raises(InvalidSetting, match=f"option {name} of mount /m"):
+        parse_options("/m", {name: value}, freshness_ms=0, list_freshness_ms=0)
+
+
+def test_no_secret_is_shown() -> None:
+    options = {"access_key": "AKIA", "secret_key": "env:KEY", "endpoint": "http://x"}
+    m = mount("/m", options=options, direct_conf=direct_conf("s3a://bucket", "bucket", options))
+    assert m.shown_options() == {
+        "access_key": "***", "secret_key": "env:KEY", "endpoint": "http://x",
+    }  # fmt: skip
+    shown = repr(m) + json.dumps(describe(m)) + m.to_wire().SerializeToString().decode("latin-1")
+    assert "AKIA" not in shown
+    assert "env:KEY" not in shown
+
+
+def test_direct_conf_of_each_option() -> None:
+    conf = direct_conf("s3a://b", "b", {"endpoint": "http://127.0.0.1:9000", "region": "eu-1"})
+    assert conf == {
+        "fs.s3a.bucket.b.endpoint": "http://127.0.0.1:9000",
+        "fs.s3a.bucket.b.connection.ssl.enabled": "false",
+        "fs.s3a.bucket.b.endpoint.region": "eu-1",
+        "fs.s3a.bucket.b.path.style.access": "true",
+    }
+    assert direct_conf("s3a://b", "b", {}) == {}
+    assert direct_conf("s3a://b", "b", {"endpoint": "https://x", "path_style": "false"}) == {
+        "fs.s3a.bucket.b.endpoint": "https://x",
+        "fs.s3a.bucket.b.connection.ssl.enabled": "true",
+        "fs.s3a.bucket.b.path.style.access": "false",
+    }
+    assert direct_conf("file:///x", "", {"endpoint": "http://x"}) == {}
+
+
+def test_secrets_are_plain_or_named(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("from file\n")
+    options = {"access_key": "env:A", "secret_key": f"file:{secret}", "session_token": "plain"}
+    resolved = resolve_secrets("/m", {**options, "region": "env:B"}, {"A": "from env"})
+    assert resolved == {
+        "access_key": "from env", "secret_key": "from file", "session_token": "plain",
+        "region": "env:B",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "cause"),
+    [("env:ABSENT", "no such variable"), ("env:EMPTY", "empty"), ("file:/absent", "No such file")],
+)
+def test_secrets_that_are_not_there(value: str, cause: str) -> None:
+    with pytest.raises(
+        InvalidSetting, match=f"option secret_key of mount /m names {value}.*{cause}"
+    ):
+        resolve_secrets("/m", {"secret_key": value}, {"EMPTY": ""})
+
+
+def test_nothing_mounted_and_near_names() -> None:
+    with pytest.raises(MountNotFound, match="nothing is mounted at all"):
+        MountTable().resolve("/a")
+    with pytest.raises(MountNotFound, match=r"/flights.*millpond mount add /flihgts"):
+        MountTable([mount("/flights")]).resolve("/flihgts")
+
+
+def test_a_path_has_one_mount() -> None:
+    table = MountTable([mount("/a")])
+    check_new(table, "/a/b", "s3a://bucket")
+    with pytest.raises(MountConflict, match="mounted already"):
+        check_new(table, "/a", "s3a://bucket")
+    with pytest.raises(MountConflict, match="to s3a://bucket"):
+        check_new(table, "/a", "s3a://other")
