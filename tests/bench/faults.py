@@ -131,7 +131,9 @@ class Campaign:
         return {
             "table": {"files": self._table.files, "bytes": self._table.bytes},
             "baseline": baseline,
-            "faults": {fault: _sums([r for r in rounds if r["fault"] == fault]) for fault in FAULTS},
+            "faults": {
+                fault: _sums([r for r in rounds if r["fault"] == fault]) for fault in FAULTS
+            },
             "rounds": rounds,
         }
 
