@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from pathlib import Path  # noqa: TC003 (Typer reads the annotations)
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,6 +29,7 @@ class S3A(StrEnum):
 def register(app: typer.Typer) -> None:
     """Adds the commands to the application."""
     app.command("spark-conf")(spark_conf)
+    app.command("demo")(demo)
 
 
 def spark_conf(
@@ -70,6 +71,36 @@ def spark_conf(
     if fallback:
         for line in session.advice(settings):
             typer.echo(f"note: {line}", err=True)
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option(help="Where the chart, the figures and Spark's log go.")
+    ] = Path("build/demo"),
+    directory: Annotated[
+        Path | None,
+        typer.Option("--dir", help="An empty folder to work in. Default: a temporary one."),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave that folder when done.")] = False,
+    rounds: Annotated[int, typer.Option(help="Runs of each phase; medians are shown.")] = 3,
+    latency_ms: Annotated[
+        float, typer.Option(help="Milliseconds from a request to the store's first byte.")
+    ] = 15.0,
+    mb_per_s: Annotated[float, typer.Option(help="MB/s of one connection to the store.")] = 100.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+) -> None:
+    """Run a PySpark job on real data: S3A beside cache://, cold, warm, and with the sidecar killed.
+
+    Ends with 1 where an answer was wrong.
+    """
+    from millpond_spark.demo import check_installed
+
+    check_installed()
+    from millpond_spark.demo import run
+
+    options = run.Options(out, directory, keep, rounds, latency_ms, mb_per_s, as_json)
+    if not run.run(options):
+        raise typer.Exit(1)
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:

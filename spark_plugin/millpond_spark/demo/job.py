@@ -55,7 +55,7 @@ def with_arrow(tables: dict[str, pa.Table]) -> Answers:
     wind = pc.floor(pc.divide(tables["weather"]["wind_speed"], 10.0)).cast(pa.int64())
     weather = weather.append_column("wind", wind)
     airports = tables["airports"].select(["faa", "name"]).rename_columns(["dest", "airport"])
-    rows = ([], "count_all")
+    rows: tuple[list[str], str] = ([], "count_all")
     return {
         "carriers": _answer(
             flights.join(tables["airlines"], "carrier", join_type="inner"),
@@ -80,9 +80,7 @@ def with_arrow(tables: dict[str, pa.Table]) -> Answers:
     }
 
 
-def _answer(
-    table: pa.Table, by: list[str], sums: list[tuple[Any, str]]
-) -> list[tuple[Any, ...]]:
+def _answer(table: pa.Table, by: list[str], sums: list[tuple[Any, str]]) -> list[tuple[Any, ...]]:
     grouped = table.group_by(by).aggregate(sums)
     names = [*by, *("_".join([column, how]) if column else how for column, how in sums)]
     return _sorted(zip(*(grouped[name].to_pylist() for name in names), strict=True))

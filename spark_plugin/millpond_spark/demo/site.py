@@ -1,0 +1,94 @@
+"""The demo's servers: an S3 gateway, a model of distance before it, one sidecar."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
+
+import obstore
+from millpond.testing.s3_gateway import S3Gateway
+from millpond.testing.store_model import StoreModel
+from obstore.store import S3Store
+
+from millpond_spark.demo.measure import Requests
+from millpond_spark.demo.sidecar import SidecarProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+BUCKET = "flights"
+MOUNT = "/flights"
+REGION = "us-east-1"
+
+
+class Site:
+    """Everything but Spark. Use it in a ``with``: leaving it ends every process."""
+
+    def __init__(self, folder: Path, *, first_byte_ms: float, mb_per_s: float) -> None:
+        self._folder = folder
+        self._first_byte_ms = first_byte_ms
+        self._mb_per_s = mb_per_s
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._gateway = stack.enter_context(S3Gateway(self._folder / "store"))
+            self._gateway.create_bucket(BUCKET)
+            self._model = stack.enter_context(
+                StoreModel(
+                    self._gateway.endpoint,
+                    first_byte_ms=self._first_byte_ms,
+                    mb_per_s=self._mb_per_s,
+                )
+            )
+            settings = {"MILLPOND_HTTP_PORT": "0", **self.credentials}
+            self.sidecar = stack.enter_context(
+                SidecarProcess(self._folder / "cache", self._folder / "sidecar.log", settings)
+            )
+            self.sidecar.run(
+                "mount", "add", MOUNT, f"s3://{BUCKET}",
+                "-o", f"endpoint={self._model.endpoint}", "-o", f"region={REGION}",
+            )  # fmt: skip
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """The store's keys, as AWS tools and S3A find them in an environment."""
+        return {
+            "AWS_ACCESS_KEY_ID": self._gateway.access_key,
+            "AWS_SECRET_ACCESS_KEY": self._gateway.secret_key,
+        }
+
+    def upload(self, folder: Path, prefixes: Iterable[str]) -> None:
+        """Puts all files below ``folder`` under each prefix, past the model."""
+        store = S3Store(
+            BUCKET,
+            endpoint=self._gateway.endpoint,
+            access_key_id=self._gateway.access_key,
+            secret_access_key=self._gateway.secret_key,
+            region=REGION,
+            client_options={"allow_http": True},
+            virtual_hosted_style_request=False,
+        )
+        files = sorted(file for file in folder.rglob("*") if file.is_file())
+        for prefix in prefixes:
+            for file in files:
+                obstore.put(store, f"{prefix}/{file.relative_to(folder)}", file)
+
+    def requests(self) -> Requests:
+        """What the store was asked for so far, as the model counted it."""
+        counted = self._model.counters()
+        return Requests(counted.list, counted.head, counted.get, counted.bytes_sent)
+
+    def direct(self, prefix: str) -> str:
+        """The URI under which S3A reads a copy."""
+        return f"s3a://{BUCKET}/{prefix}"
+
+    def cached(self, prefix: str) -> str:
+        """The URI under which the same copy is read through the cache."""
+        return f"cache://{MOUNT}/{prefix}"
