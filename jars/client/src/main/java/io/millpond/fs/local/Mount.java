@@ -1,0 +1,88 @@
+package io.millpond.fs.local;
+
+import io.millpond.fs.wire.Wire;
+import java.util.Map;
+
+/** A path of the namespace bound to a place in a store, as clients know it: no secret in it. */
+public final class Mount {
+    private final Wire.Mount wire;
+    private final String storeBase;
+    private final String uriBase;
+    private final Globs immutable;
+
+    Mount(Wire.Mount wire) {
+        this.wire = wire;
+        String uri = wire.getStoreUri();
+        int colon = uri.indexOf(':');
+        uriBase = uri.substring(0, Math.max(0, colon)) + "://" + wire.getRoot() + '/';
+        storeBase = wire.getStoreId() + '/' + wire.getRoot() + '/';
+        immutable = new Globs(wire.getImmutableList());
+    }
+
+    public String path() {
+        return wire.getPath();
+    }
+
+    public String storeUri() {
+        return wire.getStoreUri();
+    }
+
+    public boolean readOnly() {
+        return wire.getReadOnly();
+    }
+
+    /** How old the validation behind an open may be. */
+    public long freshnessMs() {
+        return wire.getFreshnessMs();
+    }
+
+    /** How old the validation behind a listing may be; 0: each listing asks. */
+    public long listFreshnessMs() {
+        return wire.getListFreshnessMs();
+    }
+
+    /** Hadoop keys with which the engine's own connector reaches the same store. */
+    public Map<String, String> directConf() {
+        return wire.getDirectConfMap();
+    }
+
+    /** The store's key of a path at or below this mount. */
+    public String key(String path) {
+        String below = below(path);
+        String prefix = wire.getPrefix();
+        if (prefix.isEmpty()) {
+            return below;
+        }
+        return below.isEmpty() ? prefix : prefix + '/' + below;
+    }
+
+    /** What the meta of a key is filed under. */
+    public String storePath(String key) {
+        return storeBase + key;
+    }
+
+    /** Where the engine's own connector reads a key: the raw key behind the bucket's URI. */
+    public String uri(String key) {
+        return uriBase + key;
+    }
+
+    /** Whether the mount says that this file never changes once it is there. */
+    public boolean isImmutable(String path) {
+        return immutable.matches(below(path));
+    }
+
+    private String below(String path) {
+        int from = path().length();
+        if (path().equals("/")) {
+            return path.substring(1);
+        }
+        return from < path.length() && path.charAt(from) == '/'
+                ? path.substring(from + 1)
+                : path.substring(from);
+    }
+
+    @Override
+    public String toString() {
+        return path() + " on " + storeUri();
+    }
+}
