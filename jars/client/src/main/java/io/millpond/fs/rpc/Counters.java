@@ -12,6 +12,8 @@ public final class Counters {
         /** Bytes read from local blocks or from meta. */
         HIT_BYTES("hit_bytes"),
         HIT_READS("hit_reads"),
+        /** Bytes read from local blocks after a Fill put them there. */
+        FILLED_BYTES("filled_bytes"),
         /** Bytes taken from the replies of fills. */
         INLINE_BYTES("inline_bytes"),
         DIRECT_BYTES("direct_bytes"),

@@ -2,19 +2,23 @@ package io.millpond.fs.rpc;
 
 import io.millpond.fs.wire.Wire;
 import java.io.IOException;
+import java.util.List;
 import java.util.function.LongSupplier;
 
 /** A Fill in flight: says how many bytes of its ranges are present while it still runs. */
 public final class FillCall extends Call {
+    private final List<Wire.Range> ranges;
     private final long start;
     private final long end;
     private long ready;
     private Wire.FillReply reply;
 
-    FillCall(LongSupplier nowNs, long silenceNs, long start, long end) {
+    FillCall(LongSupplier nowNs, long silenceNs, List<Wire.Range> ranges) {
         super(nowNs, silenceNs);
-        this.start = start;
-        this.end = end;
+        Wire.Range last = ranges.get(ranges.size() - 1);
+        this.ranges = ranges;
+        this.start = ranges.get(0).getOffset();
+        this.end = last.getOffset() + last.getLength();
     }
 
     @Override
@@ -38,6 +42,15 @@ public final class FillCall extends Call {
 
     public boolean covers(long position) {
         return start <= position && position < end;
+    }
+
+    /** How many bytes of the ranges lie before {@code position} in the file. */
+    public long bytesBefore(long position) {
+        long sum = 0;
+        for (Wire.Range each : ranges) {
+            sum += Math.max(0, Math.min(each.getLength(), position - each.getOffset()));
+        }
+        return sum;
     }
 
     /**

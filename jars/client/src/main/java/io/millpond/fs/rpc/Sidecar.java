@@ -102,10 +102,7 @@ public final class Sidecar implements AutoCloseable {
     /** Starts a Fill and returns at once; its ranges are ascending. */
     public FillCall fill(Wire.FillRequest request) throws IOException {
         counters.add(Counters.Name.FILLS, 1);
-        int last = request.getRangesCount() - 1;
-        long start = request.getRanges(0).getOffset();
-        long end = request.getRanges(last).getOffset() + request.getRanges(last).getLength();
-        FillCall call = new FillCall(nowNs, silenceNs, start, end);
+        FillCall call = new FillCall(nowNs, silenceNs, request.getRangesList());
         connected().send(Wire.Request.newBuilder().setFill(request), call);
         return call;
     }

@@ -1,0 +1,248 @@
+package io.millpond.fs;
+
+import com.google.protobuf.ByteString;
+import io.millpond.fs.local.CacheDir;
+import io.millpond.fs.local.FileId;
+import io.millpond.fs.local.LocalEvents;
+import io.millpond.fs.local.Meta;
+import io.millpond.fs.local.NodeProperties;
+import io.millpond.fs.rpc.Counters;
+import io.millpond.fs.rpc.Endpoint;
+import io.millpond.fs.rpc.Fallback;
+import io.millpond.fs.rpc.Sidecar;
+import io.millpond.fs.rpc.SidecarTrouble;
+import io.millpond.fs.wire.Wire;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import org.apache.hadoop.util.VersionInfo;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * This process's view of one cache directory and its sidecar, shared by all file systems and
+ * streams: descriptors, the connection, the breaker and the counters exist once per process.
+ */
+final class Client {
+    static final int INLINE_FILE_BYTES = 64 << 10;
+    private static final Logger LOG = LoggerFactory.getLogger(Client.class);
+    private static final Map<Path, Client> SHARED = new ConcurrentHashMap<>();
+    private static final long REOPEN_NS = TimeUnit.SECONDS.toNanos(5);
+    private static final int THREADS = 32;
+
+    private final Path directory;
+    private final long windowBytes;
+    private final Counters counters = new Counters();
+    private final Touches touches = new Touches();
+    private final Sidecar sidecar;
+    private final Reporter reporter;
+    private final AtomicLong streams = new AtomicLong();
+    private final ThreadPoolExecutor executor;
+    private volatile CacheDir dir;
+    private volatile IOException whyNoDir;
+    private long openedAtNs;
+
+    private Client(Path directory, ClientConf conf) {
+        this.directory = directory;
+        this.windowBytes = conf.windowBytes();
+        this.sidecar =
+                new Sidecar(
+                        this::endpoint,
+                        new Self(),
+                        counters,
+                        System::nanoTime,
+                        TimeUnit.MILLISECONDS.toNanos(conf.silenceMs()),
+                        TimeUnit.MILLISECONDS.toNanos(conf.probeMs()));
+        this.executor =
+                new ThreadPoolExecutor(
+                        THREADS,
+                        THREADS,
+                        10,
+                        TimeUnit.SECONDS,
+                        new LinkedBlockingQueue<>(),
+                        task -> {
+                            Thread thread = new Thread(task, "millpond-vectored");
+                            thread.setDaemon(true);
+                            return thread;
+                        });
+        executor.allowCoreThreadTimeOut(true);
+        this.reporter = new Reporter(this, touches);
+    }
+
+    /** The client of the directory that {@code conf} names; one per directory and process. */
+    static Client of(ClientConf conf) {
+        Path directory = conf.directory().toAbsolutePath().normalize();
+        Client client = SHARED.computeIfAbsent(directory, path -> new Client(path, conf));
+        client.reporter.start();
+        return client;
+    }
+
+    /** The cache directory. CacheDirUnusable, naming the cause, where there is none. */
+    CacheDir dir() throws IOException {
+        CacheDir open = dir;
+        return open != null ? open : openDir();
+    }
+
+    private synchronized CacheDir openDir() throws IOException {
+        if (dir != null) {
+            return dir;
+        }
+        if (whyNoDir == null || System.nanoTime() - openedAtNs > REOPEN_NS) {
+            openedAtNs = System.nanoTime();
+            try {
+                dir = CacheDir.open(directory);
+                dir.listen(new Events());
+                whyNoDir = null;
+                return dir;
+            } catch (IOException e) {
+                whyNoDir = e;
+                fallback(Fallback.NO_CACHE_DIR, e.toString());
+            }
+        }
+        CacheDirUnusableException typed =
+                new CacheDirUnusableException(
+                        "no cache directory on this node",
+                        whyNoDir.getMessage(),
+                        "Start 'millpond serve' here, or set " + ClientConf.DIR);
+        typed.initCause(whyNoDir);
+        throw typed;
+    }
+
+    Sidecar sidecar() {
+        return sidecar;
+    }
+
+    Counters counters() {
+        return counters;
+    }
+
+    Touches touches() {
+        return touches;
+    }
+
+    Reporter reporter() {
+        return reporter;
+    }
+
+    long windowBytes() {
+        return windowBytes;
+    }
+
+    long nextStream() {
+        return streams.incrementAndGet();
+    }
+
+    void execute(Runnable task) {
+        executor.execute(task);
+    }
+
+    /** Whether what meta and stamps say may be believed without asking. */
+    boolean trusted() throws IOException {
+        return dir().leaseGood() && sidecar.clocksAgree();
+    }
+
+    /** The hosts to name as locations: this node's aliases, never localhost. */
+    String[] hosts() {
+        try {
+            return dir().node().aliases().stream()
+                    .filter(each -> !each.isEmpty() && !each.equals("localhost"))
+                    .toArray(String[]::new);
+        } catch (IOException e) {
+            return new String[0];
+        }
+    }
+
+    HeldBlocks blocks(FileVersion file) {
+        return new HeldBlocks(dir.blocks(), file.id(), file.length(), touches);
+    }
+
+    /** The content of a small file, where its meta has it by now; else null. */
+    ByteBuffer content(FileVersion file) throws IOException {
+        Meta meta = dir().meta(file.store().storePath(file.path()));
+        return meta != null && meta.fileId().equals(file.id()) ? meta.content() : null;
+    }
+
+    /** Counts a fall back, and logs the first of each reason. */
+    void fallback(Fallback reason, String detail) {
+        if (counters.count(reason)) {
+            LOG.warn("Reading the store directly ({}): {}", reason.label(), detail);
+        }
+    }
+
+    /** What to throw when a direct read failed after the sidecar had: the sidecar's typed error. */
+    static IOException bothFailed(SidecarTrouble trouble, IOException direct) {
+        if (trouble != null && trouble.getCause() instanceof IOException) {
+            IOException typed = (IOException) trouble.getCause();
+            typed.addSuppressed(direct);
+            return typed;
+        }
+        return direct;
+    }
+
+    private Endpoint endpoint() throws IOException {
+        CacheDir open = dir();
+        NodeProperties node = open.node();
+        Path token = directory.resolve("token");
+        byte[] secret = Files.isReadable(token) ? Files.readAllBytes(token) : new byte[0];
+        return new Endpoint(
+                node.socket().isEmpty() ? null : directory.resolve(node.socket()),
+                node.tcpHost(),
+                node.tcpPort(),
+                new String(secret, StandardCharsets.US_ASCII)
+                        .trim()
+                        .getBytes(StandardCharsets.US_ASCII));
+    }
+
+    /** What Hello says about this process. */
+    private final class Self implements Sidecar.Identity {
+        @Override
+        public String name() {
+            return "jvm "
+                    + Client.class.getPackage().getImplementationVersion()
+                    + " (Java "
+                    + System.getProperty("java.version")
+                    + ", Hadoop "
+                    + VersionInfo.getVersion()
+                    + ")";
+        }
+
+        @Override
+        public byte[] bootId() {
+            CacheDir open = dir;
+            return open == null ? new byte[0] : open.bootId().bytes();
+        }
+
+        @Override
+        public long monotonicNs() {
+            return System.nanoTime();
+        }
+    }
+
+    /** Takes what the local reader has to tell. */
+    private final class Events implements LocalEvents {
+        @Override
+        public void badPage(FileId file, int block, int page, long generation) {
+            counters.add(Counters.Name.BAD_PAGES, 1);
+            reporter.badPage(
+                    Wire.BadPage.newBuilder()
+                            .setFileId(ByteString.copyFrom(file.bytes()))
+                            .setBlock(block)
+                            .setPage(page)
+                            .setGeneration(generation)
+                            .build());
+        }
+
+        @Override
+        public void trouble(Trouble reason, Throwable error) {
+            fallback(Fallback.LOCAL_IO, reason + (error == null ? "" : ": " + error));
+        }
+    }
+}

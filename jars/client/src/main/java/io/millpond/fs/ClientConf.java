@@ -1,0 +1,127 @@
+package io.millpond.fs;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.Paths;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.apache.hadoop.conf.Configuration;
+
+/** The client's settings, as the engine's Hadoop configuration gives them. */
+public final class ClientConf {
+    /** The cache directory; default: MILLPOND_DIR, /var/lib/millpond, ~/.cache/millpond. */
+    public static final String DIR = "fs.cache.dir";
+
+    /** Without a frame for this long, a call is given up and its read goes to the store. */
+    public static final String SILENCE_MS = "fs.cache.silence.ms";
+
+    /** How often a sidecar that was given up is probed. */
+    public static final String PROBE_MS = "fs.cache.probe.ms";
+
+    /** Most bytes a sequential stream asks for ahead in one call. */
+    public static final String WINDOW_BYTES = "fs.cache.window.bytes";
+
+    /** Whether the direct connector is made at first use; false: when it is first needed. */
+    public static final String PREPARE = "fs.cache.fallback.prepare";
+
+    static final int SILENCE_MS_DEFAULT = 400;
+    static final int PROBE_MS_DEFAULT = 5000;
+    static final long WINDOW_BYTES_DEFAULT = 32L << 20;
+    static final int INLINE_BYTES = 1 << 20;
+    private static final int SILENCE_MS_MAX = 10_000;
+    private static final long WINDOW_BYTES_MIN = 1L << 20;
+    private static final long WINDOW_BYTES_MAX = 64L << 20;
+
+    private final List<Path> directories;
+    private final int silenceMs;
+    private final int probeMs;
+    private final long windowBytes;
+    private final boolean prepare;
+
+    private ClientConf(Configuration conf, Map<String, String> environment, Path home)
+            throws InvalidSettingException {
+        directories = directories(conf.getTrimmed(DIR, ""), environment, home);
+        silenceMs = (int) number(conf, SILENCE_MS, SILENCE_MS_DEFAULT, 1, SILENCE_MS_MAX);
+        probeMs = (int) number(conf, PROBE_MS, PROBE_MS_DEFAULT, 1, Integer.MAX_VALUE);
+        windowBytes =
+                number(
+                        conf,
+                        WINDOW_BYTES,
+                        WINDOW_BYTES_DEFAULT,
+                        WINDOW_BYTES_MIN,
+                        WINDOW_BYTES_MAX);
+        prepare = conf.getBoolean(PREPARE, true);
+    }
+
+    /** Reads the settings; InvalidSetting names the key and what is allowed. */
+    public static ClientConf of(Configuration conf) throws InvalidSettingException {
+        Path home = Paths.get(System.getProperty("user.home", "/"));
+        return new ClientConf(conf, System.getenv(), home);
+    }
+
+    static ClientConf of(Configuration conf, Map<String, String> environment, Path home)
+            throws InvalidSettingException {
+        return new ClientConf(conf, environment, home);
+    }
+
+    /** Where the cache directory may be, best first; the only one where it is named. */
+    List<Path> directories() {
+        return directories;
+    }
+
+    /** The first candidate that is a directory, else the first of all. */
+    Path directory() {
+        for (Path each : directories) {
+            if (Files.isDirectory(each)) {
+                return each;
+            }
+        }
+        return directories.get(0);
+    }
+
+    int silenceMs() {
+        return silenceMs;
+    }
+
+    int probeMs() {
+        return probeMs;
+    }
+
+    long windowBytes() {
+        return windowBytes;
+    }
+
+    boolean prepare() {
+        return prepare;
+    }
+
+    private static List<Path> directories(String named, Map<String, String> env, Path home) {
+        String first = named.isEmpty() ? env.getOrDefault("MILLPOND_DIR", "") : named;
+        List<Path> all = new ArrayList<>();
+        if (!first.isEmpty()) {
+            all.add(Paths.get(first.startsWith("~/") ? home + first.substring(1) : first));
+        } else {
+            all.add(Paths.get("/var/lib/millpond"));
+            all.add(home.resolve(".cache/millpond"));
+        }
+        return all;
+    }
+
+    private static long number(Configuration conf, String key, long usual, long min, long max)
+            throws InvalidSettingException {
+        String text = conf.getTrimmed(key, "");
+        try {
+            long value = text.isEmpty() ? usual : conf.getLongBytes(key, usual);
+            if (value >= min && value <= max) {
+                return value;
+            }
+        } catch (NumberFormatException e) {
+            // Told below, together with values out of range.
+        }
+        throw new InvalidSettingException(
+                "setting " + key + " is '" + text + "'",
+                "allowed: a number from " + min + " to " + max,
+                "Correct or leave out the setting");
+    }
+}

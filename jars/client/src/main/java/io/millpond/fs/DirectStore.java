@@ -1,0 +1,205 @@
+package io.millpond.fs;
+
+import io.millpond.fs.local.Mount;
+import java.io.Closeable;
+import java.io.IOException;
+import java.net.URI;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.LocalFileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.security.UserGroupInformation;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The engine's own connector to one mount's store, with the engine's credentials: what a read falls
+ * back to. It is made in the background when the mount is first used, so that whether there is a
+ * way back is known before it is needed.
+ */
+final class DirectStore implements Closeable {
+    private static final Logger LOG = LoggerFactory.getLogger(DirectStore.class);
+
+    private final Mount mount;
+    private final Configuration conf;
+    private final UserGroupInformation user;
+    private CompletableFuture<FileSystem> made;
+
+    DirectStore(Mount mount, Configuration engine, UserGroupInformation user) {
+        this.mount = mount;
+        this.conf = configuration(mount, engine);
+        this.user = user;
+    }
+
+    Mount mount() {
+        return mount;
+    }
+
+    /** Starts making the connector; returns at once. */
+    void prepare() {
+        start();
+    }
+
+    /** {@code ready}, {@code preparing}, or {@code impossible, because …}. */
+    String state() {
+        CompletableFuture<FileSystem> future = start();
+        if (!future.isDone()) {
+            return "preparing";
+        }
+        try {
+            future.get();
+            return "ready";
+        } catch (ExecutionException e) {
+            return "impossible, because " + e.getCause();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return "preparing";
+        }
+    }
+
+    /** The connector; waits until it is made. StoreNotSupported where there is none. */
+    FileSystem connector() throws IOException {
+        try {
+            return start().get();
+        } catch (ExecutionException e) {
+            StoreNotSupportedException typed =
+                    new StoreNotSupportedException(
+                            "the engine can't read " + mount.storeUri() + " by itself",
+                            String.valueOf(e.getCause()),
+                            "Give the engine its connector and credentials for direct reads");
+            typed.initCause(e.getCause());
+            throw typed;
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            java.io.InterruptedIOException io =
+                    new java.io.InterruptedIOException("interrupted while making the connector");
+            io.initCause(e);
+            throw io;
+        }
+    }
+
+    FileStatus status(String path) throws IOException {
+        return connector().getFileStatus(uri(path));
+    }
+
+    FileStatus[] list(String path) throws IOException {
+        return connector().listStatus(uri(path));
+    }
+
+    /** What the meta of a path of this mount is filed under. */
+    String storePath(String path) {
+        return mount.storePath(mount.key(path));
+    }
+
+    Path uri(String path) {
+        return new Path(mount.uri(mount.key(path)));
+    }
+
+    /** What the store says of a path of this mount. */
+    StatusRow row(String path, FileStatus status) {
+        if (status.isDirectory()) {
+            return StatusRow.directory(path, status.getModificationTime());
+        }
+        return new StatusRow(
+                path,
+                false,
+                status.getLen(),
+                status.getModificationTime(),
+                versionOf(status));
+    }
+
+    /** The version the store tells for a status, or "" where it tells none that is strong. */
+    String versionOf(FileStatus status) {
+        if (isLocal()) {
+            return LocalVersion.of(status);
+        }
+        String etag = HadoopMaker.INSTANCE.etag(status);
+        if (etag == null || etag.isEmpty() || etag.startsWith("W/")) {
+            return "";
+        }
+        String bare = etag.replace("\"", "");
+        return bare + ":" + status.getLen();
+    }
+
+    /**
+     * Whether {@code status} is this version: by strong version where both sides have one, else by
+     * length and modification time, which is all that some connectors tell.
+     */
+    boolean same(FileStatus status, FileVersion file) {
+        String theirs = versionOf(status);
+        if (!theirs.isEmpty() && !file.version().isEmpty()) {
+            return isLocal()
+                    ? LocalVersion.same(theirs, file.version())
+                    : theirs.equals(file.version());
+        }
+        return status.getLen() == file.length()
+                && status.getModificationTime() == file.mtimeMs();
+    }
+
+    boolean isLocal() {
+        return mount.storeUri().startsWith("file:");
+    }
+
+    @Override
+    public void close() throws IOException {
+        CompletableFuture<FileSystem> future;
+        synchronized (this) {
+            future = made;
+        }
+        if (future != null && future.isDone() && !future.isCompletedExceptionally()) {
+            future.join().close();
+        }
+    }
+
+    private synchronized CompletableFuture<FileSystem> start() {
+        if (made == null) {
+            CompletableFuture<FileSystem> future = new CompletableFuture<>();
+            Thread maker = new Thread(() -> make(future), "millpond-fallback");
+            maker.setDaemon(true);
+            made = future;
+            maker.start();
+        }
+        return made;
+    }
+
+    private void make(CompletableFuture<FileSystem> future) {
+        URI uri = URI.create(mount.storeUri().replace(" ", "%20"));
+        try {
+            FileSystem connector =
+                    user.doAs(
+                            (java.security.PrivilegedExceptionAction<FileSystem>)
+                                    () -> FileSystem.newInstance(uri, conf));
+            if (connector instanceof LocalFileSystem) {
+                connector = ((LocalFileSystem) connector).getRaw();
+            }
+            future.complete(connector);
+            LOG.info("{}: fallback: ready ({})", mount.path(), mount.storeUri());
+        } catch (InterruptedException | IOException | RuntimeException | LinkageError e) {
+            Throwable why = e.getCause() != null && e instanceof RuntimeException ? e.getCause() : e;
+            future.completeExceptionally(why);
+            LOG.warn("{}: fallback: impossible, because {}", mount.path(), why.toString());
+        }
+    }
+
+    /** The engine's configuration, completed by the mount's where the engine is silent. */
+    private static Configuration configuration(Mount mount, Configuration engine) {
+        Configuration own = new Configuration(engine);
+        for (Map.Entry<String, String> each : mount.directConf().entrySet()) {
+            if (silent(engine, each.getKey())) {
+                own.set(each.getKey(), each.getValue(), "mount " + mount.path());
+            }
+        }
+        return own;
+    }
+
+    private static boolean silent(Configuration engine, String key) {
+        String[] sources = engine.get(key) == null ? null : engine.getPropertySources(key);
+        return sources == null
+                || sources.length == 0
+                || sources[sources.length - 1].endsWith("-default.xml");
+    }
+}

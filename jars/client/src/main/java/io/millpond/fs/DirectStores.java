@@ -1,0 +1,59 @@
+package io.millpond.fs;
+
+import io.millpond.fs.local.Mount;
+import java.io.Closeable;
+import java.io.IOException;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.security.UserGroupInformation;
+
+/** The direct connectors of one file system instance: one per mount, made when first used. */
+final class DirectStores implements Closeable {
+    private final Configuration engine;
+    private final UserGroupInformation user;
+    private final boolean prepare;
+    private final Map<String, DirectStore> byPath = new ConcurrentHashMap<>();
+
+    DirectStores(Configuration engine, UserGroupInformation user, boolean prepare) {
+        this.engine = engine;
+        this.user = user;
+        this.prepare = prepare;
+    }
+
+    /** The store behind a mount; its connector starts to be made at the first call. */
+    DirectStore of(Mount mount) {
+        DirectStore known = byPath.get(mount.path());
+        if (known != null && known.mount().storeUri().equals(mount.storeUri())) {
+            return known;
+        }
+        return byPath.compute(
+                mount.path(),
+                (path, old) -> {
+                    if (old != null && old.mount().storeUri().equals(mount.storeUri())) {
+                        return old;
+                    }
+                    DirectStore made = new DirectStore(mount, engine, user);
+                    if (prepare) {
+                        made.prepare();
+                    }
+                    return made;
+                });
+    }
+
+    /** By mount path: ready, preparing, or impossible and why. */
+    Map<String, String> states() {
+        Map<String, String> states = new TreeMap<>();
+        byPath.forEach((path, store) -> states.put(path, store.state()));
+        return states;
+    }
+
+    @Override
+    public void close() throws IOException {
+        for (DirectStore each : byPath.values()) {
+            each.close();
+        }
+        byPath.clear();
+    }
+}

@@ -1,0 +1,49 @@
+package io.millpond.fs;
+
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.util.concurrent.ExecutionException;
+import org.apache.hadoop.fs.EtagSource;
+import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.LocatedFileStatus;
+import org.apache.hadoop.fs.Path;
+
+/** Makes what Hadoop 3.3.5 and later have. Named only by a string in {@link HadoopMaker}. */
+final class Hadoop3Maker extends HadoopMaker {
+    @Override
+    CacheInputStream stream(FileReader reader, FileSystem.Statistics statistics) {
+        return new Hadoop3InputStream(reader, statistics);
+    }
+
+    @Override
+    FileStatus status(StatusRow row, Path path) {
+        return new EtagStatus(row, path);
+    }
+
+    @Override
+    LocatedFileStatus located(StatusRow row, Path path, String[] hosts) {
+        return new EtagLocatedStatus(row, path, hosts);
+    }
+
+    @Override
+    String etag(FileStatus status) {
+        return status instanceof EtagSource ? ((EtagSource) status).getEtag() : null;
+    }
+
+    @Override
+    FSDataInputStream open(FileSystem connector, FileStatus status) throws IOException {
+        try {
+            return connector.openFile(status.getPath()).withFileStatus(status).build().get();
+        } catch (ExecutionException e) {
+            Throwable cause = e.getCause();
+            throw cause instanceof IOException ? (IOException) cause : new IOException(cause);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            InterruptedIOException io = new InterruptedIOException("interrupted while opening");
+            io.initCause(e);
+            throw io;
+        }
+    }
+}

@@ -1,0 +1,54 @@
+package io.millpond.fs;
+
+import java.io.IOException;
+import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.LocatedFileStatus;
+import org.apache.hadoop.fs.Path;
+
+/**
+ * Makes what differs between Hadoop versions; this class makes what Hadoop 2.7 has.
+ *
+ * <p>A missing superinterface fails when a class loads, and a class that merely mentions another in
+ * a ternary or passes a {@code new} may fail verification. So there is one probe, and the maker for
+ * Hadoop 3.3.5 and later is named only by a string.
+ */
+class HadoopMaker {
+    /** The maker for the Hadoop that is on the class path. */
+    static final HadoopMaker INSTANCE = choose();
+
+    private static HadoopMaker choose() {
+        try {
+            Class.forName("org.apache.hadoop.fs.FileRange");
+            Class<?> newer = Class.forName("io.millpond.fs.Hadoop3Maker");
+            return (HadoopMaker) newer.getDeclaredConstructor().newInstance();
+        } catch (ReflectiveOperationException | LinkageError e) {
+            return new HadoopMaker();
+        }
+    }
+
+    /** The stream over an opened file. */
+    CacheInputStream stream(FileReader reader, FileSystem.Statistics statistics) {
+        return new CacheInputStream(reader, statistics);
+    }
+
+    FileStatus status(StatusRow row, Path path) {
+        return new FileStatus(
+                row.length(), row.directory(), 1, Locations.SECTION_BYTES, row.mtimeMs(), path);
+    }
+
+    LocatedFileStatus located(StatusRow row, Path path, String[] hosts) {
+        return new CacheLocatedStatus(row, path, hosts);
+    }
+
+    /** The entity tag the connector tells, or null. */
+    String etag(FileStatus status) {
+        return null;
+    }
+
+    /** Opens what {@code status} describes; where the connector can, only in that version. */
+    FSDataInputStream open(FileSystem connector, FileStatus status) throws IOException {
+        return connector.open(status.getPath());
+    }
+}

@@ -1,0 +1,217 @@
+package io.millpond.fs;
+
+import com.google.protobuf.ByteString;
+import io.millpond.fs.local.CacheDir;
+import io.millpond.fs.local.DirStamp;
+import io.millpond.fs.local.FileId;
+import io.millpond.fs.local.Meta;
+import io.millpond.fs.local.Mount;
+import io.millpond.fs.local.Names;
+import io.millpond.fs.rpc.Counters;
+import io.millpond.fs.rpc.Fallback;
+import io.millpond.fs.rpc.SidecarTrouble;
+import io.millpond.fs.wire.Wire;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.util.concurrent.TimeUnit;
+import org.apache.hadoop.fs.FileStatus;
+
+/**
+ * Finds out what a path names, asking as few as possible: the cache directory while its lease, its
+ * stamps and our clock vouch for it, else the sidecar, else the store.
+ */
+final class Resolver {
+    private static final int NAMES_CHARS = 200;
+
+    private final Client client;
+    private final DirectStores stores;
+
+    Resolver(Client client, DirectStores stores) {
+        this.client = client;
+        this.stores = stores;
+    }
+
+    /** The row of a file or directory. PathNotFound, MountNotFound… */
+    StatusRow status(String path) throws IOException {
+        CacheDir dir = client.dir();
+        Mount mount = dir.mounts().find(path);
+        if (mount == null) {
+            return synthetic(path);
+        }
+        DirectStore store = stores.of(mount);
+        Meta meta = trusted(dir, mount, path, false);
+        if (meta != null) {
+            return row(path, meta);
+        }
+        try {
+            Wire.FileInfo info = client.sidecar().stat(path, false);
+            return row(path, info);
+        } catch (SidecarTrouble e) {
+            client.fallback(e.reason(), e.getMessage());
+            return direct(store, path, e);
+        }
+    }
+
+    /** Opens a file in the version it has now; {@code force}: whatever is known, ask the store. */
+    FileVersion open(String path, boolean force) throws IOException {
+        CacheDir dir = client.dir();
+        Mount mount = mount(path);
+        DirectStore store = stores.of(mount);
+        client.counters().add(Counters.Name.OPENS, 1);
+        Meta meta = force ? null : trusted(dir, mount, path, true);
+        if (meta != null) {
+            client.counters().add(Counters.Name.OPENS_LOCAL, 1);
+            return cached(store, path, meta);
+        }
+        try {
+            return asked(store, path, client.sidecar().stat(path, force));
+        } catch (SidecarTrouble e) {
+            return unasked(store, path, e);
+        }
+    }
+
+    /** The meta of a path, where it may be believed without asking anyone; else null. */
+    private Meta trusted(CacheDir dir, Mount mount, String path, boolean whole)
+            throws IOException {
+        if (!client.trusted()) {
+            return null;
+        }
+        String storePath = mount.storePath(mount.key(path));
+        Meta meta = whole ? dir.meta(storePath) : dir.metaForStatus(storePath);
+        if (meta == null || meta.weak() || !meta.bootId().equals(dir.bootId())) {
+            return null;
+        }
+        long now = dir.nowNs();
+        long bound = TimeUnit.MILLISECONDS.toNanos(mount.freshnessMs());
+        if (within(meta.validatedNs(), now, bound) || mount.isImmutable(path)) {
+            return meta;
+        }
+        DirStamp stamp = dir.dirStamp(Names.parent(storePath));
+        boolean covered =
+                stamp != null
+                        && stamp.bootId().equals(dir.bootId())
+                        && meta.validatedNs() >= stamp.coversFromNs()
+                        && within(stamp.validatedNs(), now, bound);
+        return covered ? meta : null;
+    }
+
+    private static boolean within(long validatedNs, long now, long bound) {
+        long age = now - validatedNs;
+        return age >= 0 && age <= bound;
+    }
+
+    private FileVersion cached(DirectStore store, String path, Meta meta) {
+        if (meta.content() != null) {
+            client.touches().meta(meta.storePath());
+        }
+        return new FileVersion(
+                row(path, meta),
+                store,
+                meta.fileId(),
+                meta.content(),
+                FileVersion.Ways.CACHE);
+    }
+
+    private FileVersion asked(DirectStore store, String path, Wire.FileInfo info)
+            throws IOException {
+        StatusRow row = row(path, info);
+        checkFile(row);
+        ByteString id = info.getFileId();
+        if (id.size() != FileId.BYTES) {
+            return new FileVersion(row, store, null, null, FileVersion.Ways.DIRECT);
+        }
+        FileId fileId = FileId.of(id.toByteArray());
+        if (info.getMetaOnDisk() && info.getLength() <= Client.INLINE_FILE_BYTES) {
+            Meta meta = client.dir().meta(store.storePath(path));
+            if (meta != null && meta.fileId().equals(fileId)) {
+                return cached(store, path, meta);
+            }
+        }
+        return new FileVersion(row, store, fileId, null, FileVersion.Ways.CACHE);
+    }
+
+    /**
+     * Without the sidecar the store itself says which version there is now; local blocks of that
+     * version are as good as ever.
+     */
+    private FileVersion unasked(DirectStore store, String path, SidecarTrouble trouble)
+            throws IOException {
+        client.fallback(trouble.reason(), trouble.getMessage());
+        StatusRow row = direct(store, path, trouble);
+        checkFile(row);
+        Meta meta = client.dir().meta(store.storePath(path));
+        if (meta != null && !meta.weak() && meta.length() == row.length()) {
+            boolean same =
+                    store.isLocal()
+                            ? LocalVersion.same(row.version(), meta.version())
+                            : row.version().equals(meta.version());
+            if (same && !row.version().isEmpty()) {
+                return cached(store, path, meta);
+            }
+        }
+        client.fallback(Fallback.NO_LEASE, path);
+        return new FileVersion(row, store, null, null, FileVersion.Ways.DIRECT);
+    }
+
+    private StatusRow direct(DirectStore store, String path, SidecarTrouble trouble)
+            throws IOException {
+        try {
+            FileStatus status = store.status(path);
+            return store.row(path, status);
+        } catch (FileNotFoundException e) {
+            PathNotFoundException typed =
+                    new PathNotFoundException(path + " does not exist", e.getMessage(), "");
+            typed.initCause(e);
+            throw typed;
+        } catch (IOException e) {
+            throw Client.bothFailed(trouble, e);
+        }
+    }
+
+    /** The mount that covers a path; MountNotFound names those there are. */
+    Mount mount(String path) throws IOException {
+        Mount mount = client.dir().mounts().find(path);
+        if (mount != null) {
+            return mount;
+        }
+        StringBuilder known = new StringBuilder();
+        for (Mount each : client.dir().mounts().mounts()) {
+            if (known.length() < NAMES_CHARS) {
+                known.append(known.length() == 0 ? "Mounted: " : ", ").append(each.path());
+            }
+        }
+        String add = "'millpond mount add " + path + " <store URI>' adds one";
+        throw new MountNotFoundException(
+                "no mount covers " + path,
+                known.length() == 0 ? "nothing is mounted" : "nothing is mounted there",
+                known.length() == 0 ? add : known + "; " + add);
+    }
+
+    /** A directory that exists because mounts lie below it. */
+    private StatusRow synthetic(String path) throws IOException {
+        if (!path.equals("/") && client.dir().mounts().mountPoints(path).isEmpty()) {
+            mount(path);
+        }
+        return StatusRow.directory(path, 0);
+    }
+
+    private static StatusRow row(String path, Meta meta) {
+        return new StatusRow(path, false, meta.length(), meta.mtimeMs(), meta.version());
+    }
+
+    static StatusRow row(String path, Wire.FileInfo info) {
+        return new StatusRow(
+                path,
+                info.getDirectory(),
+                info.getLength(),
+                info.getMtimeMs(),
+                info.getVersion());
+    }
+
+    private static void checkFile(StatusRow row) throws IsADirectoryException {
+        if (row.directory()) {
+            throw new IsADirectoryException(
+                    row.path() + " is a directory", "only files can be opened", "");
+        }
+    }
+}
