@@ -40,7 +40,7 @@ def rows(
 ) -> Iterator[report.Row]:
     """The rows of each model in turn; None is the bare local server."""
     files = make(work, big_bytes)
-    with Store(work / "store", files) as store:
+    with Store(work / "store", files.root) as store:
         for model in models:
             with Site(work / "site", store, model) as site:
                 targets = [declared(name, files, site) for name in REMOTE]

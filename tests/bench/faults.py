@@ -108,6 +108,8 @@ class Campaign:
         direct = {f"spark.hadoop.{k}": v for k, v in self._site.s3a_conf().items()}
         return conf(
             self._site.cache_dir,
+            None,
+            True,
             s3a="fetch",
             **{"spark.master": "local[2]", "spark.driver.memory": "2g"},
             **{"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1"},

@@ -56,7 +56,7 @@ class Job:
         """The client's counters, by Hadoop's own interface; of this JVM, executors included."""
         jvm = self._spark.sparkContext._jvm
         assert jvm is not None
-        conf = self._spark.sparkContext._jsc.hadoopConfiguration()  # type: ignore[attr-defined]
+        conf = self._spark.sparkContext._jsc.hadoopConfiguration()
         path = jvm.org.apache.hadoop.fs.Path(self._table)
         each = path.getFileSystem(conf).getStorageStatistics().getLongStatistics()
         found = {}

@@ -53,7 +53,7 @@ def rows(plan: Plan, java: Java, work: Path) -> tuple[list[report.Row], dict[str
         needs_store = any(t != "raw_local" for t in plan.targets)
         site = None
         if needs_store:
-            store = stack.enter_context(Store(work / "store", files))
+            store = stack.enter_context(Store(work / "store", files.root))
             site = stack.enter_context(Site(work / "site", store, plan.model))
         out: list[report.Row] = []
         for group in (WARM, REMOTE):

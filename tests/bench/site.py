@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
-import time
-import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import obstore
 from obstore.store import S3Store
 
 from millpond.testing.s3_gateway import S3Gateway
-from millpond.testing.store_model import StoreModel
+from millpond_spark.demo.sidecar import SidecarProcess
+from tests.bench.jvm import ROOT
 
 if TYPE_CHECKING:
+    import signal
+    from collections.abc import Iterator
+    from pathlib import Path
     from types import TracebackType
 
-    from tests.bench.data import Files
-
 BUCKET = "bench"
-_START_S = 60
+REGION = "us-east-1"
+CAPACITY = "16GiB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +39,8 @@ class Model:
         return f"{self.first_byte_ms:g} ms to first byte, {self.mb_per_s:g} MB/s a connection"
 
 
-class _Open:
-    """A context manager over what an ExitStack holds."""
+class _Opened:
+    """A context manager over what ``start`` put on the stack."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
@@ -66,53 +65,45 @@ class _Open:
         self._stack.close()
 
 
-class Store(_Open):
-    """The S3 gateway with the files in its bucket; what an earlier run left there is used again."""
+class Store(_Opened):
+    """The S3 gateway with the files of a folder in its bucket, below the folder's parent's name.
 
-    def __init__(self, directory: Path, files: Files) -> None:
+    What an earlier run left there is used again.
+    """
+
+    def __init__(self, directory: Path, files: Path) -> None:
         super().__init__()
         self._directory = directory
         self._files = files
+        self.prefix = files.parent.name
 
     def start(self) -> None:
         self.gateway = self._stack.enter_context(S3Gateway(self._directory))
+        note = self._directory / f"uploaded-{self.prefix}"
+        if not note.exists():
+            self._upload()
+            note.touch()
+
+    def _upload(self) -> None:
+        self.gateway.make_bucket(BUCKET)
         store = S3Store(
             BUCKET,
             endpoint=self.gateway.endpoint,
             access_key_id=self.gateway.access_key,
             secret_access_key=self.gateway.secret_key,
-            region="us-east-1",
+            region=REGION,
             client_options={"allow_http": True},
             virtual_hosted_style_request=False,
         )
-        self.make_bucket()
-        self.prefix = self._files.root.parent.name
-        note = self._directory / f"uploaded-{self.prefix}"
-        if not note.exists():
-            for path in sorted(p for p in self._files.root.rglob("*") if p.is_file()):
-                key = f"{self.prefix}/{path.relative_to(self._files.root)}"
-                obstore.put(store, key, path)
-            note.touch()
-
-    def make_bucket(self) -> None:
-        import boto3
-
-        s3 = boto3.client(
-            "s3",
-            endpoint_url=self.gateway.endpoint,
-            aws_access_key_id=self.gateway.access_key,
-            aws_secret_access_key=self.gateway.secret_key,
-            region_name="us-east-1",
-        )
-        if BUCKET not in [b["Name"] for b in s3.list_buckets()["Buckets"]]:
-            s3.create_bucket(Bucket=BUCKET)
+        for path in sorted(p for p in self._files.rglob("*") if p.is_file()):
+            obstore.put(store, f"{self.prefix}/{path.relative_to(self._files)}", path)
 
 
-class Site(_Open):
+class Site(_Opened):
     """A sidecar over a store at some distance: mounted twice, once for hits and once for misses.
 
-    Both mounts name the same bucket, so they share blocks; they differ in how long what is known
-    holds: an hour for hits, not at all for misses.
+    Both mounts name the same objects, so they share blocks; they differ in how long what is known
+    holds: an hour for hits, not at all for misses. The cache begins empty.
     """
 
     HIT = "/hit"
@@ -123,11 +114,39 @@ class Site(_Open):
         self._directory = directory
         self._store = store
         self._model = model
+        self.cache_dir = directory / "cache"
 
     def start(self) -> None:
+        shutil.rmtree(self._directory, ignore_errors=True)
+        self._directory.mkdir(parents=True)
         gateway = self._store.gateway
         self.pids = {"store": gateway.pid}
         self.endpoint = gateway.endpoint
+        if self._model is not None:
+            self.endpoint, self.pids["model"] = self._stack.enter_context(
+                _model_process(gateway.endpoint, self._model)
+            )
+        settings = {
+            "MILLPOND_HTTP_PORT": "0",
+            "MILLPOND_CACHE_CAPACITY_BYTES": CAPACITY,
+            "AWS_ACCESS_KEY_ID": gateway.access_key,
+            "AWS_SECRET_ACCESS_KEY": gateway.secret_key,
+        }
+        self._sidecar = SidecarProcess(self.cache_dir, self._directory / "sidecar.log", settings)
+        self._stack.enter_context(self._sidecar)
+        self.pids["sidecar"] = self._sidecar.pid
+        self._mount(self.HIT, "1h")
+        self._mount(self.COLD, "0s")
+
+    def _mount(self, path: str, freshness: str) -> None:
+        options = {
+            "endpoint": self.endpoint,
+            "region": REGION,
+            "freshness": freshness,
+            "list_freshness": freshness,
+        }
+        pairs = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
+        self._sidecar.run("mount", "add", path, f"s3://{BUCKET}/{self._store.prefix}", *pairs)
 
     @property
     def s3a_uri(self) -> str:
@@ -138,7 +157,7 @@ class Site(_Open):
         gateway = self._store.gateway
         return {
             "fs.s3a.endpoint": self.endpoint,
-            "fs.s3a.endpoint.region": "us-east-1",
+            "fs.s3a.endpoint.region": REGION,
             "fs.s3a.path.style.access": "true",
             "fs.s3a.connection.ssl.enabled": "false",
             "fs.s3a.access.key": gateway.access_key,
@@ -147,3 +166,48 @@ class Site(_Open):
                 "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider"
             ),
         }
+
+    def cache_conf(self) -> dict[str, str]:
+        """The client of this site, with what its direct reads need."""
+        mine = {
+            "fs.cache.impl": "io.millpond.fs.CacheFileSystem",
+            "fs.cache.dir": str(self.cache_dir),
+        }
+        return mine | self.s3a_conf()
+
+    def evict(self, path: str = COLD) -> None:
+        """Forgets everything cached at and below ``path``."""
+        self._sidecar.run("evict", path)
+
+    def load(self, path: str) -> None:
+        """Caches everything at and below ``path``."""
+        self._sidecar.run("load", path)
+
+    def signal_sidecar(self, what: signal.Signals) -> None:
+        os.kill(self._sidecar.pid, what)
+
+    def restart_sidecar(self) -> None:
+        """A fresh one, whatever became of the last."""
+        self._sidecar.kill()
+        self._sidecar.start()
+        self.pids["sidecar"] = self._sidecar.pid
+
+
+@contextmanager
+def _model_process(upstream: str, model: Model) -> Iterator[tuple[str, int]]:
+    """Its endpoint and pid."""
+    command = [sys.executable, "-m", "tests.bench.model_process", upstream]
+    command += [str(model.first_byte_ms), str(model.mb_per_s)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            endpoint = process.stdout.readline().strip()
+            if not endpoint:
+                raise RuntimeError("the store model did not start")
+            yield endpoint, process.pid
+        finally:
+            process.stdin.close()
+            process.wait()

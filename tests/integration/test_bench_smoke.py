@@ -1,0 +1,64 @@
+"""The benchmarks run from end to end, quickly, and write every row they declare."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.bench import cold, fs, publish
+from tests.bench.measures import COLD_MEASURES, MEASURES
+from tests.bench.run import main as run
+from tests.bench.run import measurements
+from tests.bench.targets import REMOTE, WARM
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROW_KEYS = {
+    "measure", "target", "threads", "value", "unit", "rounds", "ratio", "ratio_low", "ratio_to",
+    "cpu_s_per_gib",
+}  # fmt: skip
+
+
+def test_measurements_are_listed_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert {"fs", "cold", "faults", "publish"} <= set(measurements())
+    assert run(["--list"]) == 0
+    assert "fs " in capsys.readouterr().out
+    assert run(["no-such"]) == 2
+    assert "no measurement 'no-such'" in capsys.readouterr().err
+
+
+@pytest.mark.timeout(300)
+def test_fs_writes_every_declared_row(tmp_path: Path) -> None:
+    out = tmp_path / "fs.json"
+    assert fs.main(["--quick", "--out", str(out)]) == 0
+    document = json.loads(out.read_text())
+    assert {"cpu", "cores", "java", "store_model", "page_cache"} <= set(document["machine"])
+    rows = {(r["measure"], r["target"]): r for r in document["rows"]}
+    assert set(rows) == {(m.name, t) for m in MEASURES for t in (*WARM, *REMOTE)}
+    for key, row in rows.items():
+        assert set(row) >= ROW_KEYS, key
+        assert row["value"] > 0, key
+    for m in MEASURES:
+        hit = rows[m.name, "cache_hit"]
+        assert hit["ratio_to"] == "raw_local"
+        assert hit["ratio_low"] <= hit["ratio"] <= hit["ratio_high"]
+        assert rows[m.name, "cache_cold"]["ratio_to"] in ("s3a_classic", "s3a_analytics")
+        if m.blocks:
+            assert hit["calls_per_op"] == 0
+    assert publish.sections(tmp_path) == ""  # quick figures are never published
+
+
+@pytest.mark.timeout(300)
+def test_cold_writes_every_declared_row(tmp_path: Path) -> None:
+    out = tmp_path / "cold.json"
+    assert cold.main(["--quick", "--first-byte-ms", "0,5", "--out", str(out)]) == 0
+    rows = json.loads(out.read_text())["rows"]
+    found = {(r["measure"], r["target"], r["first_byte_ms"]) for r in rows}
+    assert found == {(m.name, t, ms) for m in COLD_MEASURES for t in REMOTE for ms in (0, 5)}
+    for row in rows:
+        if row["target"] == "cache_cold":
+            assert row["fills_per_gib"] > 0
+            assert row["direct_bytes"] == 0
