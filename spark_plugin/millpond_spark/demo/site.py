@@ -34,7 +34,7 @@ class Site:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._gateway = stack.enter_context(S3Gateway(self._folder / "store"))
-            self._gateway.create_bucket(BUCKET)
+            self._gateway.make_bucket(BUCKET)
             self._model = stack.enter_context(
                 StoreModel(
                     self._gateway.endpoint,
@@ -66,19 +66,11 @@ class Site:
 
     def upload(self, folder: Path, prefixes: Iterable[str]) -> None:
         """Puts all files below ``folder`` under each prefix, past the model."""
-        store = S3Store(
-            BUCKET,
-            endpoint=self._gateway.endpoint,
-            access_key_id=self._gateway.access_key,
-            secret_access_key=self._gateway.secret_key,
-            region=REGION,
-            client_options={"allow_http": True},
-            virtual_hosted_style_request=False,
-        )
         files = sorted(file for file in folder.rglob("*") if file.is_file())
         for prefix in prefixes:
             for file in files:
-                obstore.put(store, f"{prefix}/{file.relative_to(folder)}", file)
+                key = f"{prefix}/{file.relative_to(folder)}"
+                self._gateway.put_object(BUCKET, key, file.read_bytes())
 
     def requests(self) -> Requests:
         """What the store was asked for so far, as the model counted it."""
