@@ -74,7 +74,8 @@ class UnderStore(ABC):
     @abstractmethod
     def list(self, key: str, *, recursive: bool = False) -> Iterator[list[ObjectStat]]:
         """Everything directly below directory ``key`` (``""`` is the root), in key order, page by
-        page; with ``recursive``, every file at any depth and no directories.
+        page; with ``recursive``, every file at any depth and no directories. Key order is that of
+        UTF-8 bytes, a directory counted with a slash at its end: ``a-b`` before ``a/``.
 
         Each entry was true at some moment after the call began; every file that existed throughout
         the call is listed exactly once. Directory markers list as directories, never as files.

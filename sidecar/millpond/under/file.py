@@ -1,0 +1,246 @@
+"""A local or POSIX file system as a store (NFS, Lustre, a laptop's disk).
+
+Versions are ``dev:inode:size:mtime_ns:ctime_ns``. No call can set ctime, so a version repeats only
+for two changes within one tick of the kernel's clock: what changed less than 2 s ago is weak.
+Symbolic links are followed as long as they end below the root. Devices, sockets and pipes are
+refused: opening them may block or act.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat as st
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from millpond.errors import (
+    FileChanged,
+    InvalidPath,
+    InvalidSetting,
+    IsADirectory,
+    MillpondError,
+    NotADirectory,
+    PathNotFound,
+    PermissionDenied,
+    StoreAnswerInvalid,
+    StoreUnavailable,
+)
+from millpond.under.base import Buffer, ObjectStat, UnderStore
+from millpond.under.retry import LockedCounters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping
+
+Entries = list[ObjectStat]
+WEAK_NS = 2_000_000_000
+_CHUNK_BYTES = 1 << 20
+_PAGE_ENTRIES = 1000
+
+
+class FileStore(UnderStore):
+    """The tree below ``base``; keys are whole paths without their first slash, ``mnt/data/x``.
+
+    Whole paths, because two mounts of one host share ``store_id`` and must not share keys; nothing
+    outside of ``base`` is served. ``clock_ns`` is the wall clock that file times are compared with.
+    """
+
+    scheme = "file"
+
+    def __init__(self, base: Path, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self._base = os.fsencode(os.path.realpath(base))
+        self._clock_ns = clock_ns
+        self.root = ""
+        # The same on every node: where a shared tree is mounted alike, it is one store.
+        self.store_id = hashlib.sha256(b"file\n").hexdigest()[:16]
+        self.counters: LockedCounters = LockedCounters()
+        self._closed = False
+
+    def stat(self, key: str) -> ObjectStat:
+        self.counters.add(head=1)
+        with _errors(key):
+            path = self._path(key)
+            found = os.stat(path)
+        if not st.S_ISDIR(found.st_mode):
+            _regular(key, found)
+        return self._describe(key, found)
+
+    def list(self, key: str, *, recursive: bool = False) -> Iterator[Entries]:
+        """As the interface says. Names that are no UTF-8, special files, links that lead out of the
+        root or nowhere, and directories met twice on one path are left out."""
+        with _errors(key):
+            path = self._path(key)
+            found = os.stat(path)
+            if not st.S_ISDIR(found.st_mode):
+                raise NotADirectory(f"{key!r} is a file")
+            walk = self._walk(key, path, recursive, ((found.st_dev, found.st_ino),))
+        return _pages(key, walk)
+
+    def read(self, key: str, start: int, end: int, version: str) -> Iterator[Buffer]:
+        self._check_open()
+        self.counters.add(get=1)
+        return self._read(key, start, end, version)
+
+    def close(self) -> None:
+        self._closed = True
+
+    def _read(
+        self, key: str, start: int, end: int, version: str
+    ) -> Generator[Buffer, None, None]:
+        with _errors(key):
+            path = self._path(key)
+            # Looked at before it is opened: opening a pipe or a tape acts on it.
+            _regular(key, os.stat(path))
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                _unchanged(key, fd, version)
+                buffer = memoryview(bytearray(min(_CHUNK_BYTES, end - start)))
+                at = start
+                while at < end:
+                    self._check_open()
+                    n = os.preadv(fd, [buffer[: end - at]], at)
+                    # Checked after the bytes were taken and before they are handed on.
+                    _unchanged(key, fd, version)
+                    if n == 0:
+                        raise StoreAnswerInvalid(
+                            f"{key!r} ends at byte {at}", cause=f"{end} were promised"
+                        )
+                    at += n
+                    self.counters.add(bytes_read=n)
+                    yield buffer[:n]
+            finally:
+                os.close(fd)
+
+    def _path(self, key: str) -> bytes:
+        """The real path of a key. Raises PermissionDenied where it lies outside of ``base``."""
+        self._check_open()
+        if "\0" in key:
+            raise InvalidPath(f"key {key!r} has a NUL")
+        if key and any(part in ("", ".", "..") for part in key.split("/")):
+            raise PathNotFound(f"a file system has no name {key!r}")
+        return self._inside(key, os.path.realpath(b"/" + os.fsencode(key), strict=True))
+
+    def _inside(self, key: str, real: bytes) -> bytes:
+        if real != self._base and not real.startswith(self._base.rstrip(b"/") + b"/"):
+            raise PermissionDenied(
+                f"{key!r} leads out of the mounted directory", cause="a symbolic link"
+            )
+        return real
+
+    def _walk(
+        self, key: str, path: bytes, recursive: bool, above: tuple[tuple[int, int], ...]
+    ) -> Generator[ObjectStat, None, None]:
+        self.counters.add(list=1)
+        found: list[tuple[bytes, ObjectStat, bytes, tuple[int, int]]] = []
+        with os.scandir(path) as names:
+            for name in names:
+                try:
+                    child = f"{key}/{name.name.decode()}" if key else name.name.decode()
+                    real = name.path
+                    if name.is_symlink():
+                        real = self._inside(child, os.path.realpath(real, strict=True))
+                    info = os.stat(real, follow_symlinks=False)
+                except (UnicodeDecodeError, FileNotFoundError, PermissionDenied):
+                    continue
+                except OSError as e:
+                    if e.errno == errno.ELOOP:
+                        continue
+                    raise
+                is_dir = st.S_ISDIR(info.st_mode)
+                if is_dir or st.S_ISREG(info.st_mode):
+                    # A directory sorts with its slash, as in an object store.
+                    order = name.name + b"/" if is_dir else name.name
+                    inode = (info.st_dev, info.st_ino)
+                    found.append((order, self._describe(child, info), real, inode))
+        for _, entry, real, inode in sorted(found, key=lambda f: f[0]):
+            if not (recursive and entry.is_dir):
+                yield entry
+            elif inode not in above:
+                # Gone since it was listed: it did not exist throughout the call.
+                with contextlib.suppress(FileNotFoundError):
+                    yield from self._walk(entry.key, real, True, (*above, inode))
+
+    def _describe(self, key: str, found: os.stat_result) -> ObjectStat:
+        mtime_ms = found.st_mtime_ns // 1_000_000
+        if st.S_ISDIR(found.st_mode):
+            return ObjectStat(key=key, length=0, mtime_ms=mtime_ms, is_dir=True)
+        changed_ns = max(found.st_mtime_ns, found.st_ctime_ns)
+        return ObjectStat(
+            key=key,
+            length=found.st_size,
+            mtime_ms=mtime_ms,
+            version=_version(found),
+            # Also of a time in the future: that clock tells nothing.
+            weak=self._clock_ns() - changed_ns < WEAK_NS,
+        )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("the store was closed", cause="its mount is gone")
+
+
+def open_uri(authority: str, path: str, options: Mapping[str, str]) -> tuple[FileStore, str]:
+    """For the registry: ``file:///path``; nothing outside of that path is served."""
+    if authority not in ("", "localhost"):
+        raise InvalidPath(f"a file URI names no host, this one {authority!r}")
+    if options:
+        raise InvalidSetting(f"a file mount has no option {', '.join(sorted(options))}")
+    if not path or any(part in (".", "..") for part in path.split("/")):
+        raise InvalidPath("a file URI needs an absolute path without . and ..")
+    key = "/".join(part for part in path.split("/") if part)
+    return FileStore(Path(path)), key
+
+
+def _version(found: os.stat_result) -> str:
+    return ":".join(
+        str(part)
+        for part in (
+            found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        )
+    )  # fmt: skip
+
+
+def _unchanged(key: str, fd: int, version: str) -> None:
+    if _version(os.fstat(fd)) != version:
+        raise FileChanged(f"{key!r} has changed since it was opened")
+
+
+def _regular(key: str, found: os.stat_result) -> None:
+    if st.S_ISDIR(found.st_mode):
+        raise IsADirectory(f"{key!r} is a directory")
+    if not st.S_ISREG(found.st_mode):
+        raise PermissionDenied(f"{key!r} is a device, socket or pipe, which is never read")
+
+
+def _pages(key: str, walk: Generator[ObjectStat, None, None]) -> Iterator[Entries]:
+    page: Entries = []
+    with _errors(key):
+        for entry in walk:
+            page.append(entry)
+            if len(page) == _PAGE_ENTRIES:
+                yield page
+                page = []
+    if page:
+        yield page
+
+
+@contextlib.contextmanager
+def _errors(key: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as e:
+        raise _meaning(key, e) from e
+
+
+def _meaning(key: str, error: OSError) -> MillpondError:
+    cause = error.strerror or type(error).__name__
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+        return PathNotFound(f"{key!r} does not exist", cause=cause)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.ELOOP):
+        return PermissionDenied(f"{key!r} can't be read", cause=cause)
+    if error.errno == errno.ESTALE:
+        return FileChanged(f"{key!r} has changed since it was opened", cause=cause)
+    return StoreUnavailable(f"{key!r} could not be read", cause=cause)

@@ -1,0 +1,241 @@
+"""S3 and what speaks like it.
+
+Versions are ``<unquoted ETag>:<length>``; reads carry ``If-Match``. A versionId is never asked for:
+with it a store would go on serving content that has been replaced.
+"""
+
+from __future__ import annotations
+
+import heapq
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Literal
+
+from millpond.errors import (
+    FileChanged,
+    InvalidPath,
+    NotADirectory,
+    PathNotFound,
+    StoreAnswerInvalid,
+)
+from millpond.under import s3_list, s3_options
+from millpond.under.base import Buffer, ObjectStat, UnderStore
+from millpond.under.retry import LockedCounters, Retrier, RetryPolicy
+from millpond.under.s3_wire import Answer, S3Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+
+    from millpond.under.s3_body import ObstoreBody
+
+Entries = list[ObjectStat]
+DataPath = Literal["auto", "wire", "obstore"]
+_BUFFER_BYTES = 256 << 10
+
+
+class S3Store(UnderStore):
+    """One bucket. ``data_path`` says who fetches bodies: ``auto`` is obstore over TLS, for keys
+    that it can name, and the plain connection otherwise (see ``s3_wire``)."""
+
+    scheme = "s3"
+
+    def __init__(
+        self,
+        bucket: str,
+        options: Mapping[str, str],
+        *,
+        retry: RetryPolicy | None = None,
+        data_path: DataPath = "auto",
+        timeout_s: float = 15.0,
+    ) -> None:
+        parsed = s3_options.parse(options)
+        self.root = bucket
+        self.store_id = parsed.store_id
+        self.counters: LockedCounters = LockedCounters()
+        self._retrier = Retrier(self.counters, retry)
+        credentials = s3_options.credentials(parsed)
+        self._wire = S3Wire(parsed, credentials, bucket, timeout_s=timeout_s)
+        self._obstore: ObstoreBody | None = None
+        if data_path == "obstore" or (data_path == "auto" and parsed.endpoint.startswith("https")):
+            from millpond.under.s3_body import ObstoreBody
+
+            self._obstore = ObstoreBody(bucket, parsed, credentials, timeout_s=timeout_s)
+
+    def __repr__(self) -> str:
+        return f"S3Store({self.root!r}, store_id={self.store_id!r})"
+
+    def stat(self, key: str) -> ObjectStat:
+        _check(key)
+        if key and not key.endswith("/"):
+            found = self._head(key)
+            if found is not None:
+                return found
+        first = self._page(_prefix(key), delimiter=False, token=None, limit=1)
+        marked = first.empty and key and self._head(key + s3_list.FOLDER_SUFFIX)
+        if not key or not first.empty or marked:
+            return ObjectStat(key=key, length=0, mtime_ms=0, is_dir=True)
+        raise PathNotFound(f"s3://{self.root}/{key} does not exist")
+
+    def list(self, key: str, *, recursive: bool = False) -> Iterator[Entries]:
+        """As the interface says; a directory known only by its ``dir_$folder$`` marker stands where
+        the marker stands in key order."""
+        _check(key)
+        prefix = _prefix(key)
+        page = self._page(prefix, delimiter=not recursive, token=None)
+        if page.empty and page.next_token is None and key and not self.stat(key).is_dir:
+            raise NotADirectory(f"s3://{self.root}/{key} is a file")
+        return self._pages(prefix, page, recursive)
+
+    def read(self, key: str, start: int, end: int, version: str) -> Iterator[Buffer]:
+        _check(key)
+        etag, colon, length = version.rpartition(":")
+        if not colon or not length.isdigit() or not 0 <= start < end <= int(length):
+            raise FileChanged(
+                f"s3://{self.root}/{key} has no bytes {start}-{end} in version {version!r}"
+            )
+        body = self._obstore
+        if body is not None and body.can_name(key):
+            through = body
+
+            def attempt(at: int) -> Generator[Buffer, None, None]:
+                self.counters.add(get=1)
+                return through.read(key, at, end, etag, int(length))
+        else:
+
+            def attempt(at: int) -> Generator[Buffer, None, None]:
+                return self._body(key, at, end, etag, int(length))
+
+        return self._retrier.stream(attempt, start, end)
+
+    def close(self) -> None:
+        self._wire.close()
+        if self._obstore is not None:
+            self._obstore.close()
+
+    def _head(self, key: str) -> ObjectStat | None:
+        def attempt() -> ObjectStat | None:
+            self.counters.add(head=1)
+            try:
+                answer = self._wire.send("HEAD", key)
+            except PathNotFound:
+                return None
+            try:
+                length = int(answer.header("Content-Length") or "")
+                changed = parsedate_to_datetime(answer.header("Last-Modified") or "")
+                etag = answer.header("ETag")
+            except ValueError:
+                raise StoreAnswerInvalid(
+                    f"the store's answer about s3://{self.root}/{key} has no length or no time"
+                ) from None
+            finally:
+                answer.finish()
+            return s3_list.object_stat(key, length, round(changed.timestamp() * 1000), etag)
+
+        return self._retrier.call(attempt)
+
+    def _page(
+        self, prefix: str, *, delimiter: bool, token: str | None, limit: int | None = None
+    ) -> s3_list.Page:
+        # XML 1.0 has no control characters, so names must come url-encoded.
+        query = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
+        if delimiter:
+            query["delimiter"] = "/"
+        if token is not None:
+            query["continuation-token"] = token
+        if limit is not None:
+            query["max-keys"] = str(limit)
+
+        def attempt() -> s3_list.Page:
+            self.counters.add(list=1)
+            return s3_list.parse(self._wire.send("GET", "", query).document())
+
+        return self._retrier.call(attempt)
+
+    def _pages(self, prefix: str, page: s3_list.Page, recursive: bool) -> Iterator[Entries]:
+        directories: set[str] = set()
+        while True:
+            entries = [*_entries(prefix, page, recursive, directories)]
+            if entries:
+                yield entries
+            if page.next_token is None:
+                return
+            page = self._page(prefix, delimiter=not recursive, token=page.next_token)
+
+    def _body(
+        self, key: str, start: int, end: int, etag: str, length: int
+    ) -> Generator[Buffer, None, None]:
+        headers = {"Range": f"bytes={start}-{end - 1}"}
+        if etag:
+            headers["If-Match"] = f'"{etag}"'
+        self.counters.add(get=1)
+        answer = self._wire.send("GET", key, headers=headers)
+        try:
+            self._check_head(answer, key, start, end, etag, length)
+            # Two buffers in turn would not do: a reader may hold one until it asks for the next.
+            buffer = memoryview(bytearray(min(_BUFFER_BYTES, end - start)))
+            while n := answer.readinto(buffer):
+                yield buffer[:n]
+        finally:
+            answer.close()
+
+    def _check_head(
+        self, answer: Answer, key: str, start: int, end: int, etag: str, length: int
+    ) -> None:
+        """A store or a proxy that ignores ``Range`` or ``If-Match`` must not get a byte through."""
+        what = f"s3://{self.root}/{key}"
+        got = (answer.header("ETag") or "").removeprefix("W/").strip('"')
+        if etag and got and got != etag:
+            raise FileChanged(f"{what} has changed since it was opened", cause=f"ETag {got}")
+        whole = start == 0 and end == length
+        said = answer.header("Content-Range")
+        if answer.status == 206:
+            span, _, total = (said or "").removeprefix("bytes ").partition("/")
+            if total.isdigit() and int(total) != length:
+                raise FileChanged(f"{what} has changed since it was opened", cause=f"size {total}")
+            if span != f"{start}-{end - 1}":
+                raise StoreAnswerInvalid(
+                    f"the store sent another range of {what}",
+                    cause=f"bytes {start}-{end - 1} were asked for, {said!r} came",
+                )
+        elif not whole:
+            raise StoreAnswerInvalid(f"the store ignores ranges of {what}")
+        if answer.length != end - start:
+            raise StoreAnswerInvalid(
+                f"the store announced {answer.length} bytes of {what}",
+                cause=f"{end - start} were asked for",
+            )
+
+
+def open_uri(authority: str, path: str, options: Mapping[str, str]) -> tuple[S3Store, str]:
+    """For the registry: ``s3://authority/path``."""
+    if not authority or any(c in authority for c in "?#:\\ "):
+        raise InvalidPath(f"{authority!r} is no bucket", remedy="Write s3://bucket/prefix")
+    return S3Store(authority, options), path.removeprefix("/").removesuffix("/")
+
+
+def _check(key: str) -> None:
+    if "\0" in key:
+        raise InvalidPath(f"key {key!r} has a NUL")
+
+
+def _prefix(key: str) -> str:
+    return key + "/" if key else ""
+
+
+def _entries(
+    prefix: str, page: s3_list.Page, recursive: bool, directories: set[str]
+) -> Iterator[ObjectStat]:
+    """The page's files and directories in the store's order, each once."""
+    if recursive:
+        yield from (o for o in page.objects if not s3_list.is_marker(o))
+        return
+    named = [(o.key, o) for o in page.objects if o.key != prefix]
+    folders = [(p, None) for p in page.prefixes]
+    for name, stat in heapq.merge(named, folders, key=lambda pair: pair[0].encode()):
+        if stat is not None and not s3_list.is_marker(stat):
+            yield stat
+            continue
+        directory = name.removesuffix("/" if stat is None else s3_list.FOLDER_SUFFIX)
+        # A key with a leading slash lies in a directory without a name, which would be the root.
+        if directory and directory not in directories:
+            directories.add(directory)
+            yield ObjectStat(key=directory, length=0, mtime_ms=0, is_dir=True)

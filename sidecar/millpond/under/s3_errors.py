@@ -1,0 +1,65 @@
+"""What an S3 answer that is no success means, as one of Millpond's errors. Pure."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+from millpond.errors import (
+    FileChanged,
+    InvalidSetting,
+    MillpondError,
+    PathNotFound,
+    PermissionDenied,
+    StoreAnswerInvalid,
+    StoreUnavailable,
+)
+
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
+_BUSY = frozenset(
+    {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling",
+     "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "OperationAborted"}
+)  # fmt: skip
+_REFUSED = frozenset(
+    {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthorizationHeaderMalformed",
+     "InvalidToken", "AllAccessDisabled", "AccountProblem", *EXPIRED}
+)  # fmt: skip
+
+
+def error_code(body: bytes) -> tuple[str, str]:
+    """(code, region named) of an S3 error document; empty where it says nothing of the kind."""
+    try:
+        root = ET.fromstring(body)
+    except ET.ParseError:
+        return "", ""
+    return root.findtext("{*}Code") or "", root.findtext("{*}Region") or ""
+
+
+def refusal(status: int, code: str, region: str, *, bucket: str, key: str) -> MillpondError:
+    """The error for an HTTP status and S3 code. Names bucket and key, never a header."""
+    what = f"s3://{bucket}/{key}"
+    said = f"HTTP {status} {code}".rstrip()
+    if status in (301, 307, 308) or (region and code == "AuthorizationHeaderMalformed"):
+        return InvalidSetting(
+            f"bucket {bucket} is in another region" + (f", {region}" if region else ""),
+            cause=said,
+            remedy="Set the mount's option region",
+        )
+    if status in (408, 429) or status >= 500 or code in _BUSY:
+        return StoreUnavailable(f"the store did not serve {what}", cause=said)
+    if code == "NoSuchBucket":
+        return PathNotFound(f"bucket {bucket} does not exist", cause=said)
+    if status == 404:
+        return PathNotFound(f"{what} does not exist", cause=said)
+    if code == "RequestTimeTooSkewed":
+        return PermissionDenied(
+            f"the store refused {what}", cause=said, remedy="Set this machine's clock"
+        )
+    if status in (401, 403) or code in _REFUSED:
+        return PermissionDenied(
+            f"the store refused {what}",
+            cause=said,
+            remedy="Check the mount's credentials and their policy",
+        )
+    if status in (412, 416):
+        return FileChanged(f"{what} has changed since it was opened", cause=said)
+    return StoreAnswerInvalid(f"the store answered {what} with something else", cause=said)
