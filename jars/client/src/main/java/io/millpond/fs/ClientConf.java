@@ -116,7 +116,7 @@ public final class ClientConf {
             if (value >= min && value <= max) {
                 return value;
             }
-        } catch (NumberFormatException e) {
+        } catch (IllegalArgumentException e) {
             // Told below, together with values out of range.
         }
         throw new InvalidSettingException(

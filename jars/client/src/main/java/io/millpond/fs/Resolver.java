@@ -6,7 +6,6 @@ import io.millpond.fs.local.DirStamp;
 import io.millpond.fs.local.FileId;
 import io.millpond.fs.local.Meta;
 import io.millpond.fs.local.Mount;
-import io.millpond.fs.local.Names;
 import io.millpond.fs.rpc.Counters;
 import io.millpond.fs.rpc.Fallback;
 import io.millpond.fs.rpc.SidecarTrouble;
@@ -76,7 +75,8 @@ final class Resolver {
         if (!client.trusted()) {
             return null;
         }
-        String storePath = mount.storePath(mount.key(path));
+        String key = mount.key(path);
+        String storePath = mount.storePath(key);
         Meta meta = whole ? dir.meta(storePath) : dir.metaForStatus(storePath);
         if (meta == null || meta.weak() || !meta.bootId().equals(dir.bootId())) {
             return null;
@@ -86,7 +86,11 @@ final class Resolver {
         if (within(meta.validatedNs(), now, bound) || mount.isImmutable(path)) {
             return meta;
         }
-        DirStamp stamp = dir.dirStamp(Names.parent(storePath));
+        int slash = key.lastIndexOf('/');
+        DirStamp stamp =
+                slash == 0
+                        ? null
+                        : dir.dirStamp(mount.storePath(key.substring(0, Math.max(0, slash))));
         boolean covered =
                 stamp != null
                         && stamp.bootId().equals(dir.bootId())
