@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Protocol
 
-from millpond.errors import MillpondError, MountNotFound, PathNotFound
+from millpond.errors import InvalidSetting, MillpondError, MountNotFound, PathNotFound
 from millpond.model.paths import check_path
 from millpond.namespace.database import Database, MountRow
 from millpond.namespace.mounts import (
@@ -18,7 +18,6 @@ from millpond.namespace.mounts import (
     direct_conf,
     parse_options,
 )
-from millpond.namespace.secrets import resolve_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -139,7 +138,11 @@ class Mounts:
 
     def _open(self, path: str, uri: str, options: Mapping[str, str]) -> tuple[UnderStore, str]:
         given = self._parse(path, options).store
-        return self._open_store(uri, resolve_secrets(path, given))
+        try:
+            return self._open_store(uri, given)
+        except InvalidSetting as e:
+            problem = f"mount {path}: {e.problem}"
+            raise InvalidSetting(problem, cause=e.cause, remedy=e.remedy) from None
 
     def _parse(self, path: str, options: Mapping[str, str]) -> MountOptions:
         freshness_ms, list_freshness_ms = self._defaults
@@ -148,20 +151,33 @@ class Mounts:
         )
 
     def _mount(self, row: MountRow) -> Mount:
-        said = self._parse(row.path, row.options)
-        return Mount(
-            path=row.path,
-            store_uri=row.store_uri,
-            store_id=row.store_id,
-            root=row.root,
-            prefix=row.prefix,
-            read_only=said.read_only,
-            freshness_ms=said.freshness_ms,
-            list_freshness_ms=said.list_freshness_ms,
-            immutable=said.immutable,
-            direct_conf=direct_conf(row.store_uri, row.root, row.options),
-            options=row.options,
-        )
+        return mount_of(row, *self._defaults)
+
+
+def mount_of(row: MountRow, freshness_ms: int, list_freshness_ms: int) -> Mount:
+    """The mount of a row of the database; the bounds hold where its options do not say."""
+    said = parse_options(
+        row.path, row.options, freshness_ms=freshness_ms, list_freshness_ms=list_freshness_ms
+    )
+    return Mount(
+        path=row.path,
+        store_uri=row.store_uri,
+        store_id=row.store_id,
+        root=row.root,
+        prefix=row.prefix,
+        read_only=said.read_only,
+        freshness_ms=said.freshness_ms,
+        list_freshness_ms=said.list_freshness_ms,
+        immutable=said.immutable,
+        direct_conf=direct_conf(row.store_uri, row.root, row.options),
+        options=row.options,
+    )
+
+
+def open_mount(mount: Mount, open_store: OpenStore) -> UnderStore:
+    """A store of one's own for a mount, with the mount's credentials."""
+    said = parse_options(mount.path, mount.options, freshness_ms=0, list_freshness_ms=0)
+    return open_store(mount.store_uri, said.store)[0]
 
 
 def _check_readable(path: str, uri: str, store: UnderStore, prefix: str) -> None:

@@ -7,6 +7,7 @@ directories*: ``/`` and ``/data`` exist because ``/data/flights`` is mounted.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -302,12 +303,15 @@ def glob_pattern(glob: str) -> str:
     return f"(?s:{''.join(out)})"
 
 
-def direct_conf(store_uri: str, root: str, options: Mapping[str, str]) -> dict[str, str]:
+def direct_conf(
+    store_uri: str, root: str, options: Mapping[str, str], environ: Mapping[str, str] = os.environ
+) -> dict[str, str]:
     """Hadoop keys with which the engine's own connector reaches the same store. No secrets."""
     if not store_uri.startswith("s3a:"):
         return {}
     conf = {}
-    endpoint = options.get("endpoint", "")
+    named = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL", "")
+    endpoint = options.get("endpoint") or named
     if endpoint:
         conf["endpoint"] = endpoint
         conf["connection.ssl.enabled"] = "false" if endpoint.startswith("http://") else "true"
@@ -316,4 +320,8 @@ def direct_conf(store_uri: str, root: str, options: Mapping[str, str]) -> dict[s
     if endpoint or "path_style" in options:
         style = options.get("path_style", "true").lower()
         conf["path.style.access"] = "true" if _TRUTH.get(style, True) else "false"
+    if _TRUTH.get(options.get("anonymous", "false").lower()):
+        conf["aws.credentials.provider"] = (
+            "org.apache.hadoop.fs.s3a.AnonymousAWSCredentialsProvider"
+        )
     return {f"fs.s3a.bucket.{root}.{k}": v for k, v in conf.items()}

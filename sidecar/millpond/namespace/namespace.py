@@ -13,7 +13,7 @@ from millpond.model.paths import check_path, file_id
 from millpond.model.records import Meta
 from millpond.namespace.mounting import Mounts, OpenStore
 from millpond.namespace.mounts import Mount, MountTable
-from millpond.namespace.validation import At, Validation
+from millpond.namespace.validation import At, Validation, cacheable
 from millpond.under.base import ObjectStat
 from millpond.under.registry import open_store as open_registered
 from millpond.wire.millpond_pb2 import FileInfo
@@ -241,8 +241,8 @@ def _entries(at: At, listing: Listing) -> Iterator[FileInfo]:
             path=entry.key, directory=entry.is_dir, length=entry.length, mtime_ms=entry.mtime_ms,
             version=entry.version,
         )  # fmt: skip
-        if not entry.is_dir and not entry.weak:
-            info.file_id = file_id(mount.store_path(inside + entry.key), entry.version)
+        if cacheable(key := inside + entry.key, entry):
+            info.file_id = file_id(mount.store_path(key), entry.version)
         yield info
 
 

@@ -76,7 +76,7 @@ class At:
             version=entry.version, store_path=self.store_path, store_uri=self.mount.uri(self.key),
             meta_on_disk=on_disk,
         )  # fmt: skip
-        if not entry.is_dir and not entry.weak:
+        if cacheable(self.key, entry):
             info.file_id = file_id(info.store_path, entry.version)
         return info
 
@@ -164,7 +164,7 @@ class Validation:
             info = at.info(entry)
             self._keep(at, info, directory.validated_ns, None)
             return info
-        if entry.weak:
+        if not cacheable(at.key, entry):
             return None
         return self._publish(at, entry, directory.validated_ns, directory)
 
@@ -184,7 +184,7 @@ class Validation:
             directory = self.directories.publishing(at.directory)
             if not self._may_publish(at, entry, began_ns, directory):
                 return at.info(entry)
-            if entry.weak:
+            if not cacheable(at.key, entry):
                 self._void(at.mount, at.key)
                 if directory is not None:
                     directory.voided(at.name, self._clock())
@@ -367,6 +367,15 @@ class Validation:
 
     def _widest_bound_ns(self) -> int:
         return max((m.freshness_ms for m in self._table().mounts), default=0) * _NS
+
+
+def cacheable(key: str, entry: ObjectStat) -> bool:
+    """Whether a file may have meta and blocks.
+
+    Not with a weak version; nor where the key begins with a slash: clients would take the stamp of
+    the root for the stamp of its directory.
+    """
+    return not entry.is_dir and not entry.weak and not key.startswith("/")
 
 
 def split(key: str) -> tuple[str, str]:

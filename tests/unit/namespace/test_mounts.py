@@ -19,7 +19,6 @@ from millpond.namespace.mounts import (
     glob_pattern,
     parse_options,
 )
-from millpond.namespace.secrets import resolve_secrets
 from millpond.namespace.validation import split, stamp_path
 
 VECTORS = json.loads((Path(__file__).parents[2] / "contract/vectors/mounts.json").read_text())
@@ -110,43 +109,42 @@ def test_no_secret_is_shown() -> None:
     assert "env:KEY" not in shown
 
 
-def test_direct_conf_of_each_option() -> None:
-    conf = direct_conf("s3a://b", "b", {"endpoint": "http://127.0.0.1:9000", "region": "eu-1"})
-    assert conf == {
-        "fs.s3a.bucket.b.endpoint": "http://127.0.0.1:9000",
-        "fs.s3a.bucket.b.connection.ssl.enabled": "false",
-        "fs.s3a.bucket.b.endpoint.region": "eu-1",
-        "fs.s3a.bucket.b.path.style.access": "true",
-    }
-    assert direct_conf("s3a://b", "b", {}) == {}
-    assert direct_conf("s3a://b", "b", {"endpoint": "https://x", "path_style": "false"}) == {
-        "fs.s3a.bucket.b.endpoint": "https://x",
-        "fs.s3a.bucket.b.connection.ssl.enabled": "true",
-        "fs.s3a.bucket.b.path.style.access": "false",
-    }
-    assert direct_conf("file:///x", "", {"endpoint": "http://x"}) == {}
-
-
-def test_secrets_are_plain_or_named(tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
-    secret.write_text("from file\n")
-    options = {"access_key": "env:A", "secret_key": f"file:{secret}", "session_token": "plain"}
-    resolved = resolve_secrets("/m", {**options, "region": "env:B"}, {"A": "from env"})
-    assert resolved == {
-        "access_key": "from env", "secret_key": "from file", "session_token": "plain",
-        "region": "env:B",
-    }  # fmt: skip
-
-
 @pytest.mark.parametrize(
-    ("value", "cause"),
-    [("env:ABSENT", "no such variable"), ("env:EMPTY", "empty"), ("file:/absent", "No such file")],
-)
-def test_secrets_that_are_not_there(value: str, cause: str) -> None:
-    with pytest.raises(
-        InvalidSetting, match=f"option secret_key of mount /m names {value}.*{cause}"
-    ):
-        resolve_secrets("/m", {"secret_key": value}, {"EMPTY": ""})
+    ("options", "environ", "expected"),
+    [
+        ({}, {}, {}),
+        (
+            {"endpoint": "http://127.0.0.1:9000", "region": "eu-1"},
+            {"AWS_ENDPOINT_URL": "http://other"},
+            {
+                "endpoint": "http://127.0.0.1:9000", "connection.ssl.enabled": "false",
+                "endpoint.region": "eu-1", "path.style.access": "true",
+            },
+        ),
+        (
+            {"path_style": "false"},
+            {"AWS_ENDPOINT_URL": "https://x"},
+            {
+                "endpoint": "https://x", "connection.ssl.enabled": "true",
+                "path.style.access": "false",
+            },
+        ),
+        (
+            {"anonymous": "true", "secret_key": "s"},
+            {},
+            {
+                "aws.credentials.provider": "org.apache.hadoop.fs.s3a"
+                ".AnonymousAWSCredentialsProvider"
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_direct_conf(
+    options: dict[str, str], environ: dict[str, str], expected: dict[str, str]
+) -> None:
+    conf = direct_conf("s3a://b", "b", options, environ)
+    assert conf == {f"fs.s3a.bucket.b.{k}": v for k, v in expected.items()}
+    assert direct_conf("file:///x", "", options, environ) == {}
 
 
 def test_nothing_mounted_and_near_names() -> None:
