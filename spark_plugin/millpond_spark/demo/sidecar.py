@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from millpond.errors import SidecarUnavailable
+from millpond.server.local_client import LocalClient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +37,9 @@ class SidecarProcess:
         self.log = log
         # Exactly these settings: whatever the caller's shell says of a sidecar is not for this one.
         mine = {k: v for k, v in os.environ.items() if not k.startswith("MILLPOND_")}
-        mine |= {"MILLPOND_DIR": str(cache_dir), "MILLPOND_CONFIG": os.devnull}
+        config = log.with_suffix(".toml")
+        config.touch()
+        mine |= {"MILLPOND_DIR": str(cache_dir), "MILLPOND_CONFIG": str(config)}
         self._environment = mine | dict(settings)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -114,9 +117,9 @@ class SidecarProcess:
         return self._process
 
     def _answers(self) -> bool:
-        """Whether it serves: its lease is the last thing that a start publishes."""
+        """Whether it serves."""
         try:
-            self.run("mount", "ls", "--json")
+            LocalClient.connect(self.cache_dir).close()
         except SidecarUnavailable:
             return False
         return True

@@ -5,11 +5,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
-import obstore
-from millpond.testing.s3_gateway import S3Gateway
 from millpond.testing.store_model import StoreModel
-from obstore.store import S3Store
 
+from millpond.testing.s3_gateway import S3Gateway
 from millpond_spark.demo.measure import Requests
 from millpond_spark.demo.sidecar import SidecarProcess
 
