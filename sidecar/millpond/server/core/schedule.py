@@ -161,9 +161,7 @@ class FillScheduler:
         self, fill: FileFill, waiter: Waiter, stream: int, window: int, *, waits: bool
     ) -> None:
         whole = fill.file.length <= WHOLE_FILE_BYTES
-        if not waiter.ranges:
-            fill.watch(waiter.owner, stream, 0, 0, 0)
-        elif whole and waits:
+        if whole and waits:
             fill.watch(waiter.owner, stream, 0, 0, fill.file.pages)
         elif not whole and (window > 0 or stream):
             since, first = pages_of(waiter.ranges[0][0], waiter.ranges[-1][1])
@@ -263,6 +261,17 @@ class FillScheduler:
             self._reconsider(fill, out)
             self._forget(fill)
         self._pump(out)
+        return out
+
+    def end_stream(self, owner: Owner, file_id: bytes, stream: int) -> list[Instruction]:
+        """A named stream is closed: its window is not wanted any more."""
+        fill = self.files.get(file_id)
+        out: list[Instruction] = []
+        if fill is not None and stream:
+            fill.watch(owner, stream, 0, 0, 0)
+            self._reconsider(fill, out)
+            self._pump(out)
+            self._forget(fill)
         return out
 
     def ready(self, request: int) -> int:

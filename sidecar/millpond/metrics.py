@@ -1,0 +1,217 @@
+"""Every metric of the sidecar, declared once: name, type, labels, help; rendered for Prometheus.
+
+Label values come from Millpond itself (verbs, errors, results) or from the mount table. Names that
+clients send are held to a bounded set, so that no peer can make the sidecar remember much.
+``docs/metrics.md`` is written from this declaration by ``python -m millpond.metrics``.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Kind = Literal["counter", "gauge", "histogram"]
+LATENCY_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+MAX_CLIENT_COUNTERS = 128
+OTHER = "other"
+_CLIENT_COUNTER = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """The declaration of one metric."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+DECLARED: dict[str, Metric] = {}
+
+
+def _declare(name: str, kind: Kind, text: str, *labels: str) -> Metric:
+    metric = Metric(f"millpond_{name}", kind, text, labels)
+    DECLARED[metric.name] = metric
+    return metric
+
+
+REQUESTS = _declare("requests_total", "counter", "Requests of the local protocol, by verb.", "verb")
+STATS_FROM_MEMORY = _declare(
+    "stats_from_memory_total", "counter", "Stat requests answered by the control loop alone."
+)
+ERRORS = _declare(
+    "errors_total", "counter", "Requests answered with an error, by its name.", "error"
+)
+REQUEST_SECONDS = _declare(
+    "request_seconds", "histogram", "Time to the last reply, of requests that left the loop.",
+    "verb",
+)  # fmt: skip
+CONNECTIONS = _declare("connections", "gauge", "Open connections, by transport.", "transport")
+IN_HAND = _declare("requests_in_hand", "gauge", "Requests not answered yet.")
+ACCEPT_ERRORS = _declare(
+    "accept_errors_total", "counter", "Connections that could not be taken (descriptors, memory)."
+)
+REFUSED = _declare(
+    "connections_refused_total", "counter", "Connections closed for cause, by the error.", "error"
+)
+FILLS = _declare("fills_total", "counter", "Fill requests answered, by result.", "result")
+MISS_BYTES = _declare(
+    "miss_bytes_total", "counter", "Bytes that clients asked for and that were absent."
+)
+MISS_READS = _declare("miss_reads_total", "counter", "Fill requests that lacked a page.")
+WARM_UP_BYTES = _declare("warm_up_bytes_total", "counter", "Absent bytes asked for by warm-up.")
+FETCHES = _declare("fetches_total", "counter", "Ranged reads of stores, by outcome.", "outcome")
+FETCHED_BYTES = _declare("fetched_bytes_total", "counter", "Bytes that fetches brought.")
+FIRST_PAGE_SECONDS = _declare(
+    "fetch_first_page_seconds", "histogram", "From the start of a fetch to its first page."
+)
+FETCHES_ACTIVE = _declare("fetches_active", "gauge", "Ranged reads in flight.")
+FLYING_BYTES = _declare("fetch_bytes_in_flight", "gauge", "Bytes asked of stores and not here yet.")
+BAD_PAGES = _declare(
+    "bad_pages_total", "counter", "Pages that clients reported, by what was found.", "found"
+)
+CLIENT = _declare(
+    "client_total", "counter", "Sums of what clients report: hits, direct reads, fallbacks.", "name"
+)
+STORE_REQUESTS = _declare(
+    "store_requests_total", "counter", "Requests sent to stores, retries included.", "mount",
+    "kind",
+)  # fmt: skip
+STORE_BYTES = _declare("store_bytes_total", "counter", "Bytes that stores returned.", "mount")
+CAPACITY = _declare("cache_capacity_bytes", "gauge", "Disk space the cache may use.")
+USED = _declare("cache_used_bytes", "gauge", "Disk space the cache uses.")
+FREE_DISK = _declare("disk_free_bytes", "gauge", "Free space of the cache's file system.")
+BLOCKS = _declare("cache_blocks", "gauge", "Block files.")
+METAS = _declare("cache_metas", "gauge", "Meta files.")
+EVICTED_BYTES = _declare("evicted_bytes_total", "counter", "Bytes freed by eviction.")
+EVICTED_BLOCKS = _declare("evicted_blocks_total", "counter", "Blocks removed by eviction.")
+CORRUPT_PAGES = _declare("corrupt_pages_total", "counter", "Pages that failed their checksum.")
+LOOP_LAG_SECONDS = _declare(
+    "loop_lag_seconds", "histogram", "How late the control loop's timers run."
+)
+UPTIME = _declare("uptime_seconds", "gauge", "Time since start.")
+
+
+class Histogram:
+    """Counts of observations by upper bound, and their sum."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(LATENCY_BUCKETS_S) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(LATENCY_BUCKETS_S, value)] += 1
+        self.total += value
+
+
+class Metrics:
+    """The values of one sidecar. Belongs to the control loop: not thread-safe."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, dict[tuple[str, ...], float]] = {}
+        self._histograms: dict[str, dict[tuple[str, ...], Histogram]] = {}
+
+    def add(self, metric: Metric, amount: float = 1, *labels: str) -> None:
+        values = self._values.setdefault(metric.name, {})
+        values[labels] = values.get(labels, 0) + amount
+
+    def set(self, metric: Metric, value: float, *labels: str) -> None:
+        self._values.setdefault(metric.name, {})[labels] = value
+
+    def clear(self, metric: Metric) -> None:
+        """Forget all label values, before those of today are set."""
+        self._values.pop(metric.name, None)
+
+    def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
+        series = self._histograms.setdefault(metric.name, {})
+        histogram = series.get(labels)
+        if histogram is None:
+            histogram = series[labels] = Histogram()
+        histogram.observe(seconds)
+
+    def value(self, metric: Metric, *labels: str) -> float:
+        return self._values.get(metric.name, {}).get(labels, 0)
+
+    def add_client_counters(self, counters: Mapping[str, int]) -> None:
+        """Add what a client reports; unknown names beyond the bound are summed as ``other``."""
+        known = self._values.setdefault(CLIENT.name, {})
+        for name, amount in counters.items():
+            label = (name,)
+            if label not in known and (
+                not _CLIENT_COUNTER.match(name) or len(known) >= MAX_CLIENT_COUNTERS
+            ):
+                label = (OTHER,)
+            known[label] = known.get(label, 0) + amount
+
+    def client_counters(self) -> dict[str, int]:
+        """What clients reported since start, by name."""
+        return {k[0]: int(v) for k, v in self._values.get(CLIENT.name, {}).items()}
+
+    def render(self) -> str:
+        """All metrics in Prometheus' text format 0.0.4."""
+        lines: list[str] = []
+        for metric in DECLARED.values():
+            lines.append(f"# HELP {metric.name} {_escape_help(metric.help)}")
+            lines.append(f"# TYPE {metric.name} {metric.kind}")
+            if metric.kind == "histogram":
+                lines += self._render_histogram(metric)
+                continue
+            values = self._values.get(metric.name, {})
+            if not values and not metric.labels:
+                values = {(): 0}
+            for labels, value in sorted(values.items()):
+                lines.append(f"{metric.name}{_labels(metric.labels, labels)} {_number(value)}")
+        return "\n".join(lines) + "\n"
+
+    def _render_histogram(self, metric: Metric) -> Iterator[str]:
+        for labels, histogram in sorted(self._histograms.get(metric.name, {}).items()):
+            seen = 0
+            names = (*metric.labels, "le")
+            for bound, count in zip((*LATENCY_BUCKETS_S, None), histogram.counts, strict=True):
+                seen += count
+                upper = "+Inf" if bound is None else _number(bound)
+                yield f"{metric.name}_bucket{_labels(names, (*labels, upper))} {seen}"
+            yield f"{metric.name}_sum{_labels(metric.labels, labels)} {_number(histogram.total)}"
+            yield f"{metric.name}_count{_labels(metric.labels, labels)} {seen}"
+
+
+def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+    if not names:
+        return ""
+    pairs = zip(names, values, strict=True)
+    return "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in pairs) + "}"
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _escape_help(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(float(value))
+
+
+def document() -> str:
+    """``docs/metrics.md``."""
+    rows = [
+        f"| `{m.name}` | {m.kind} | {', '.join(m.labels) or '–'} | {m.help} |"  # noqa: RUF001
+        for m in DECLARED.values()
+    ]
+    head = "# Metrics\n\nServed at `/metrics` of the sidecar's HTTP port.\n"
+    table = "\n".join(["| name | type | labels | what |", "|---|---|---|---|", *rows])
+    return f"{head}\n{table}\n"
+
+
+if __name__ == "__main__":
+    print(document(), end="")

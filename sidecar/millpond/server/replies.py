@@ -1,0 +1,95 @@
+"""Replies as frames, ready to be written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from millpond.errors import Internal, MillpondError
+from millpond.model.sizes import INLINE_REPLY_BYTES
+from millpond.server.core.frames import LENGTH, frame
+from millpond.wire import millpond_pb2 as wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_pack_length = LENGTH.pack
+_STAT_TAG = wire.Reply.STAT_FIELD_NUMBER << 3 | 2
+_ID_TAG = wire.Reply.ID_FIELD_NUMBER << 3
+INLINE_MAX_BYTES = INLINE_REPLY_BYTES
+
+
+def varint(value: int) -> bytes:
+    """An unsigned integer as protobuf writes it."""
+    if value < 0x80:
+        return value.to_bytes(1, "little")
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def stat(request: int, info: bytes) -> bytes:
+    """The reply to a Stat around a serialised FileInfo, put together without protobuf."""
+    body = b"%c%b%c%b" % (_ID_TAG, varint(request), _STAT_TAG, varint(len(info)))
+    return _pack_length(len(body) + len(info)) + body + info
+
+
+def encode(reply: wire.Reply) -> bytes:
+    return frame(reply.SerializeToString())
+
+
+def error(request: int, problem: Exception) -> bytes:
+    """Any exception as an Error; one that is not Millpond's own is a defect."""
+    e = problem if isinstance(problem, MillpondError) else as_internal(problem)
+    return encode(
+        wire.Reply(
+            id=request,
+            error=wire.Error(
+                code=e.code, problem=e.problem, cause=e.cause, remedy=e.remedy,
+                retriable=e.retriable,
+            ),
+        )
+    )  # fmt: skip
+
+
+def as_internal(problem: BaseException) -> Internal:
+    """A defect, as the user meets it."""
+    return Internal(
+        "the sidecar met a defect",
+        cause=f"{type(problem).__name__}: {problem}",
+        remedy="Report it with the sidecar's log",
+    )
+
+
+def progress(request: int, ready: int) -> bytes:
+    return encode(wire.Reply(id=request, more=True, progress=wire.Progress(ready=ready)))
+
+
+def fill_present(request: int, blocks: Sequence[tuple[int, int]]) -> bytes:
+    """``blocks``: (block, generation)."""
+    named = [wire.BlockGeneration(block=b, generation=g) for b, g in blocks]
+    return encode(
+        wire.Reply(id=request, fill=wire.FillReply(result=wire.FillResult.PRESENT, blocks=named))
+    )
+
+
+def fill_inline(request: int, data: bytes, blocks: Sequence[tuple[int, int]] = ()) -> bytes:
+    named = [wire.BlockGeneration(block=b, generation=g) for b, g in blocks]
+    return encode(
+        wire.Reply(
+            id=request,
+            fill=wire.FillReply(result=wire.FillResult.INLINE, data=data, blocks=named),
+        )
+    )
+
+
+def fill_direct(request: int, reason: str) -> bytes:
+    return encode(
+        wire.Reply(id=request, fill=wire.FillReply(result=wire.FillResult.DIRECT, reason=reason))
+    )
+
+
+def report(request: int) -> bytes:
+    return encode(wire.Reply(id=request, report=wire.ReportReply()))

@@ -1,0 +1,221 @@
+"""The sidecar process: what it is made of, how it starts and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from millpond import metrics as m
+from millpond.metrics import Metrics
+from millpond.namespace import Namespace
+from millpond.server.admin import Admin
+from millpond.server.core.schedule import Limits
+from millpond.server.core.session import PROTOCOL_MAX, PROTOCOL_MIN
+from millpond.server.http import HttpServer
+from millpond.server.local_socket import Exhaustion, LocalServer
+from millpond.server.shell import FillService
+from millpond.server.verbs import Verbs
+from millpond.server.workers import Workers
+from millpond.store import BlockStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from millpond.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DISK_THREADS = 4
+LOOKUP_THREADS = 16
+STOP_S = 10.0
+"""Time that running fetches and look-ups get at a stop; what lasts longer is left behind."""
+SWITCH_INTERVAL_S = 0.0005
+"""How long a thread may keep the interpreter while the control loop waits for it."""
+LAG_EVERY_S = 1.0
+
+
+class Sidecar:
+    """One sidecar on one cache directory.
+
+    ``start`` to ``stop`` belong to one event loop; ``run`` is all of it, with signals.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.state = "starting"
+        self.socket_path: Path = settings.cache_dir / "sidecar.sock"
+        self.tcp_port = 0
+        self.http_port = 0
+        self._stopping = asyncio.Event()
+        self._lag: asyncio.TimerHandle | None = None
+
+    # -- life --------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Start, serve until SIGTERM or SIGINT, stop. Raises MillpondError when it can't start."""
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        await self.start()
+        await self.serve_forever()
+
+    async def start(self) -> None:
+        """Open the store, listen, publish the addresses, then the lease.
+
+        Raises CacheDirUnusable, AddressInUse; nothing is left open then.
+        """
+        loop = asyncio.get_running_loop()
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        exhaustion = Exhaustion(lambda: self.metrics.add(m.ACCEPT_ERRORS), time.monotonic)
+        loop.set_exception_handler(exhaustion.handle)
+        self.store = await asyncio.to_thread(self._open_store)
+        try:
+            self.namespace = await asyncio.to_thread(self._open_namespace)
+        except BaseException:
+            await asyncio.to_thread(self.store.close)
+            raise
+        self._assemble(loop)
+        try:
+            await self._listen()
+        except BaseException:
+            await self.stop()
+            raise
+        gc.collect()
+        gc.freeze()  # what lives as long as the process need not be traversed again
+        self.state = "ok"
+        self._watch_lag(loop, loop.time())
+        log.info("serving %s, tcp %s, http %s", self.socket_path, self.tcp_port, self.http_port)
+
+    async def serve_forever(self) -> None:
+        """Serve until ``request_stop`` or a signal, then stop."""
+        try:
+            await self._stopping.wait()
+        finally:
+            await self.stop()
+
+    def request_stop(self) -> None:
+        """Have ``serve_forever`` return. On the loop."""
+        self._stopping.set()
+
+    async def stop(self) -> None:
+        """Take no more connections, answer who waits, end fills, give up the lease, snapshot."""
+        if self.state == "stopped":
+            return
+        self.state = "stopping"
+        if self._lag is not None:
+            self._lag.cancel()
+        self._server.stop_accepting()
+        self._fills.stop()
+        await asyncio.sleep(0)  # replies written above leave before connections close
+        for connection in list(self._verbs.connections):
+            connection.close()
+        await self._http.stop()
+        for pool in (self._fills, self._lookups, self._disk):
+            if not await asyncio.to_thread(_join, pool):
+                log.warning("work that did not end in %s s is left behind", STOP_S)
+        await asyncio.to_thread(self.store.close)
+        await asyncio.to_thread(self.namespace.close)
+        self.state = "stopped"
+        log.info("stopped")
+
+    # -- parts -------------------------------------------------------------------------------
+
+    def _open_store(self) -> BlockStore:
+        s = self.settings
+        return BlockStore.open(
+            s.cache_dir,
+            capacity_bytes=s.cache_capacity_bytes,
+            policy=s.cache_policy,
+            high=s.evict_high,
+            low=s.evict_low,
+            aliases=self.aliases,
+        )
+
+    def _open_namespace(self) -> Namespace:
+        s = self.settings
+        return Namespace(
+            self.store,
+            s.cache_dir / "namespace.db",
+            freshness_ms=s.freshness_ms,
+            list_freshness_ms=s.list_freshness_ms,
+        )
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """The names engines know this node by."""
+        return self.settings.node_aliases or own_names()
+
+    def _assemble(self, loop: asyncio.AbstractEventLoop) -> None:
+        s = self.settings
+        self._disk = Workers("disk", DISK_THREADS)
+        self._lookups = Workers("lookup", LOOKUP_THREADS)
+        limits = Limits(
+            s.fill_connections,
+            s.fill_connections_per_file,
+            s.fill_range_bytes,
+            s.fill_memory_bytes,
+        )
+        self._fills = FillService(
+            loop, self.store, self.namespace, self.metrics, limits,
+            disk=self._disk, lookups=self._lookups, max_pending=max(1, s.max_requests // 2),
+        )  # fmt: skip
+        admin = Admin(loop, self.store, self.namespace, self.metrics)
+        self._verbs = Verbs(
+            loop, self.store, self.namespace, self._fills, admin, self.metrics,
+            disk=self._disk, lookups=self._lookups, max_requests=s.max_requests,
+            max_per_connection=s.max_requests_per_connection,
+            cache_gid=s.cache_dir.stat().st_gid, aliases=self.aliases,
+        )  # fmt: skip
+        self._server = LocalServer(self._verbs)
+        self._http = HttpServer(
+            self.store, self.namespace, self._verbs, self._fills, admin, self.metrics,
+            lambda: self.state,
+        )  # fmt: skip
+
+    async def _listen(self) -> None:
+        s = self.settings
+        gid = self.store.directory.stat().st_gid
+        self.tcp_port = await self._server.listen_tcp(s.tcp_host, s.tcp_port)
+        self.http_port = await self._http.listen(s.http_host, s.http_port)
+        await self._server.listen_unix(self.socket_path, gid)
+        published = {
+            "socket": os.fspath(self.socket_path),
+            "tcp.host": s.tcp_host,
+            "tcp.port": str(self.tcp_port),
+            "http.port": str(self.http_port),
+        }
+        await asyncio.to_thread(lambda: self.store.publish_node(**published))
+        await asyncio.to_thread(self.store.start_lease, PROTOCOL_MIN, PROTOCOL_MAX)
+
+    def _watch_lag(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        """Observe how late a timer runs, once a second."""
+        late = max(0.0, loop.time() - due)
+        self.metrics.observe(m.LOOP_LAG_SECONDS, late)
+        next_due = loop.time() + LAG_EVERY_S
+        self._lag = loop.call_at(next_due, self._watch_lag, loop, next_due)
+
+
+def _join(pool: FillService | Workers) -> bool:
+    return pool.join(STOP_S) if isinstance(pool, FillService) else pool.close(STOP_S)
+
+
+def own_names() -> tuple[str, ...]:
+    """This host's names and addresses, without loopback: what engines may have registered."""
+    names = [socket.gethostname(), socket.getfqdn()]
+    with contextlib.suppress(OSError):
+        infos = socket.getaddrinfo(names[0], None, type=socket.SOCK_STREAM)
+        names += [str(info[4][0]) for info in infos]
+    kept = (n for n in names if n and not n.startswith(("127.", "::1", "localhost")))
+    return tuple(dict.fromkeys(kept))

@@ -1,0 +1,254 @@
+"""What each verb of the local protocol does, once a connection has read its request."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from millpond import __version__
+from millpond import metrics as m
+from millpond.errors import InvalidRequest, MillpondError, NotSupported, PermissionDenied
+from millpond.model.sizes import (
+    BLOCK_BYTES,
+    INLINE_FILE_BYTES,
+    PAGE_BYTES,
+    SECTION_BYTES,
+    block_count,
+)
+from millpond.server import replies
+from millpond.server.calls import Calls
+from millpond.server.core.session import Budget, Peer, Session
+from millpond.wire import millpond_pb2 as wire
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from millpond.metrics import Metrics
+    from millpond.namespace import Namespace
+    from millpond.server.admin import Admin
+    from millpond.server.calls import Call
+    from millpond.server.local_socket import Connection
+    from millpond.server.shell import FillService
+    from millpond.server.workers import Workers
+    from millpond.store import BlockStore
+
+MAX_TOUCHES = 8192
+"""Touches taken of one report; a client that has more loses the rest, as lost reports are."""
+MAX_BAD_PAGES = 256
+SLOW_CLIENT_S = 30.0
+
+
+class Verbs:
+    """The handlers, and what all connections share."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        store: BlockStore,
+        namespace: Namespace,
+        fills: FillService,
+        admin: Admin,
+        metrics: Metrics,
+        *,
+        disk: Workers,
+        lookups: Workers,
+        max_requests: int,
+        max_per_connection: int,
+        cache_gid: int,
+        aliases: tuple[str, ...],
+    ) -> None:
+        self.loop = loop
+        self.metrics = metrics
+        self.budget = Budget(max_requests)
+        self.max_per_connection = max_per_connection
+        self.stat_cached: Callable[[str], bytes | None] = namespace.stat_cached_bytes
+        self.stats_from_memory = 0
+        self.connections: set[Connection] = set()
+        self.calls = Calls(loop, metrics)
+        self._store = store
+        self._namespace = namespace
+        self._fills = fills
+        self._admin = admin
+        self._disk = disk
+        self._lookups = lookups
+        self._uid = os.geteuid()
+        self._gid = cache_gid
+        self._aliases = aliases
+        self._token = store.token.encode()
+        self._by_transport = {"unix": 0, "tcp": 0}
+
+    # -- connections -------------------------------------------------------------------------
+
+    def may_connect(self, peer: Peer) -> bool:
+        return peer.may_connect(self._uid, self._gid)
+
+    def opened(self, connection: Connection, label: str) -> None:
+        self.connections.add(connection)
+        self._by_transport[label] += 1
+        self.metrics.set(m.CONNECTIONS, self._by_transport[label], label)
+
+    def closed(self, connection: Connection, label: str) -> None:
+        self.connections.discard(connection)
+        self._by_transport[label] -= 1
+        self.metrics.set(m.CONNECTIONS, self._by_transport[label], label)
+        self.calls.drop(connection)
+        self._fills.closed(connection.number)
+
+    def hello(self, session: Session, request: wire.Request) -> bytes:
+        """Raises Unauthenticated, ProtocolMismatch."""
+        asked = request.hello
+        protocol = session.greet(asked.protocol_min, asked.protocol_max, asked.token, self._token)
+        self.metrics.add(m.REQUESTS, 1, "hello")
+        store = self._store
+        return replies.encode(
+            wire.Reply(
+                id=request.id,
+                hello=wire.HelloReply(
+                    protocol=protocol,
+                    version=__version__,
+                    node_id=store.node_id,
+                    aliases=self._aliases,
+                    monotonic_ns=time.monotonic_ns(),
+                    boot_id=store.boot_id,
+                    cache_dir=os.fspath(store.directory),
+                ),
+            )
+        )
+
+    # -- requests ----------------------------------------------------------------------------
+
+    def begin(self, connection: Connection, request: wire.Request, verb: str | None) -> None:
+        """Take a request in hand; it is answered through its Call."""
+        call = self.calls.begin(connection, request.id, verb or "unknown")
+        self.metrics.add(m.REQUESTS, 1, call.verb)
+        match verb:
+            case "stat":
+                self._lookups.submit(partial(self._in_thread, call, self._stat, request.stat))
+            case "list":
+                self._lookups.submit(partial(self._in_thread, call, self._list, request.list))
+            case "fill":
+                self._fills.fill(call, request.fill)
+            case "locate":
+                self._lookups.submit(partial(self._in_thread, call, self._locate, request.locate))
+            case "report":
+                self._report(call, request.report)
+            case "admin":
+                self._administer(call, request.admin)
+            case _:
+                call.fail(
+                    NotSupported(
+                        "a verb this sidecar does not have",
+                        cause=f"it is version {__version__}",
+                        remedy="Upgrade the sidecar, or use the client of its version",
+                    )
+                )
+
+    def _in_thread(self, call: Call, handler: Callable[[Call, Any], bytes], request: Any) -> None:
+        """[thread] Run a handler that blocks; its frame is the last reply."""
+        try:
+            frame = handler(call, request)
+        except Exception as e:
+            self.loop.call_soon_threadsafe(call.fail, e)
+        else:
+            self.loop.call_soon_threadsafe(call.finish, frame)
+
+    def _stat(self, call: Call, request: wire.StatRequest) -> bytes:
+        info = self._namespace.stat(request.path, force=request.force)
+        return replies.stat(call.request, info.SerializeToString())
+
+    def _list(self, call: Call, request: wire.ListRequest) -> bytes:
+        """One frame a page; all but the last are sent from here, no faster than they are taken."""
+        last: wire.ListReply | None = None
+        for directory, entries in self._namespace.list(request.path, recursive=request.recursive):
+            if last is not None:
+                frame = replies.encode(wire.Reply(id=call.request, more=True, list=last))
+                if not call.connection.writable.wait(SLOW_CLIENT_S):
+                    self.loop.call_soon_threadsafe(call.connection.abort)
+                self.loop.call_soon_threadsafe(call.more, frame)
+                last = wire.ListReply(entries=entries)
+            else:
+                last = wire.ListReply(directory=directory, entries=entries)
+        return replies.encode(wire.Reply(id=call.request, list=last))
+
+    def _locate(self, call: Call, request: wire.LocateRequest) -> bytes:
+        info = self._namespace.stat(request.path)
+        start = request.offset
+        end = min(info.length, start + request.length)
+        locations = []
+        while start < end:
+            stop = min(end, (start // SECTION_BYTES + 1) * SECTION_BYTES)
+            cached = self._cached_bytes(info, start, stop)
+            locations.append(
+                wire.Location(
+                    offset=start, length=stop - start, hosts=self._aliases, cached_bytes=cached
+                )
+            )
+            start = stop
+        reply = wire.LocateReply(locations=locations)
+        return replies.encode(wire.Reply(id=call.request, locate=reply))
+
+    def _cached_bytes(self, info: wire.FileInfo, start: int, end: int) -> int:
+        """Bytes of the pages present in [start, end), no more than its length."""
+        if not info.file_id:
+            return 0
+        if info.length <= INLINE_FILE_BYTES:
+            meta = self._store.get_meta(info.store_path)
+            whole = meta is not None and meta.file_id == info.file_id and meta.content is not None
+            return end - start if whole else 0
+        pages = 0
+        for block in range(start // BLOCK_BYTES, block_count(end)):
+            base = block * BLOCK_BYTES
+            first = max(0, start - base) // PAGE_BYTES
+            last = -(-min(BLOCK_BYTES, end - base) // PAGE_BYTES)
+            bits = self._store.page_map(info.file_id, block)
+            pages += (bits >> first & ((1 << (last - first)) - 1)).bit_count()
+        return min(end - start, pages * PAGE_BYTES)
+
+    def _report(self, call: Call, request: wire.ReportRequest) -> None:
+        for touch in request.touches[:MAX_TOUCHES]:
+            reads = min(touch.reads, 1000)
+            if len(touch.file_id) == 16:
+                self._store.touch(touch.file_id, touch.block, reads)
+            elif len(touch.meta) == 32:
+                self._store.touch_meta(touch.meta, reads)
+        self.metrics.add_client_counters(request.counters)
+        bad = [b for b in request.bad_pages[:MAX_BAD_PAGES] if len(b.file_id) == 16]
+        if bad:
+            self._disk.submit(partial(self._in_thread, call, self._bad_pages, bad))
+        else:
+            call.finish(replies.report(call.request))
+
+    def _bad_pages(self, call: Call, pages: list[wire.BadPage]) -> bytes:
+        for bad in pages:
+            found = self._store.report_bad_page(bad.file_id, bad.block, bad.page, bad.generation)
+            label = "rotten" if found else "good"
+            self.loop.call_soon_threadsafe(self.metrics.add, m.BAD_PAGES, 1, label)
+        return replies.report(call.request)
+
+    # -- admin -------------------------------------------------------------------------------
+
+    def _administer(self, call: Call, request: wire.AdminRequest) -> None:
+        verb = request.WhichOneof("verb")
+        peer = call.connection.session.peer
+        error: MillpondError | None = None
+        if verb is None:
+            error = InvalidRequest("an admin request without a verb")
+        elif peer.uid is None:
+            error = PermissionDenied(
+                "admin requests are not taken over TCP",
+                cause="its token is readable by all engines of this node",
+                remedy="Use the Unix socket in the cache directory",
+            )
+        elif self._admin.changes(verb) and not peer.may_change(self._uid):
+            error = PermissionDenied(
+                f"user {peer.uid} may not do this",
+                cause=f"mounts and cached data are changed by user {self._uid} and root",
+                remedy="Run the command as that user",
+            )
+        if error is not None:
+            call.fail(error)
+            return
+        self._lookups.submit(partial(self._in_thread, call, self._admin.run, request))
