@@ -20,4 +20,6 @@ fi
 command -v mvn >/dev/null || missing+=(maven)
 if [ ${#missing[@]} -gt 0 ]; then
   install "${missing[@]}"
+  [ -n "$(java_major)" ] && command -v mvn >/dev/null ||
+    die "${missing[*]} installed, yet javac or mvn is not on the PATH: $PATH"
 fi

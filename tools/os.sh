@@ -10,7 +10,7 @@ install() {
   local as_root=()
   command -v apt-get >/dev/null || die "please install: $* (under your distribution's names), then run make again."
   if [ "$(id -u)" != 0 ]; then
-    sudo -n true 2>/dev/null || die "please run: sudo apt-get install -y $*"
+    sudo -n true 2>/dev/null || die "please run: sudo apt-get install -y $*; then make again."
     as_root=(sudo -n)
   fi
   say "installing $*"
