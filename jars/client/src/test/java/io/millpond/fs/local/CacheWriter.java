@@ -1,6 +1,5 @@
 package io.millpond.fs.local;
 
-import io.millpond.fs.wire.Wire;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
@@ -9,7 +8,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.util.Arrays;
 import java.util.Random;
 
 /** Writes a cache directory as the sidecar does, with its order of steps: for tests. */
@@ -174,10 +172,8 @@ public final class CacheWriter {
         }
     }
 
-    public void mounts(Wire.Mount... mounts) throws IOException {
-        byte[] table =
-                Wire.MountTable.newBuilder().addAllMounts(Arrays.asList(mounts)).build()
-                        .toByteArray();
+    /** The mounts file around a serialised table; bytes, so that this class needs no protobuf. */
+    public void mounts(byte[] table) throws IOException {
         int size = 16 + table.length + 4;
         replace("mounts", seal(head(little(size), "MPONDMNT", size).put(table)));
     }
