@@ -1,0 +1,295 @@
+"""What ``millpond doctor`` looks at: one function per question, each finding with its remedy."""
+
+from __future__ import annotations
+
+import grp
+import os
+import re
+import shutil
+import stat
+import subprocess
+import time
+import zipfile
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crc32c import crc32c
+
+import millpond
+from millpond.cli.link import connect
+from millpond.errors import MillpondError
+from millpond.model.records import Lease
+from millpond.units import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from millpond.settings import Settings
+
+MIN_FREE_BYTES = 1 << 30
+MIN_FREE_INODES = 10_000
+LOCAL_TYPES = {"ext4", "ext3", "xfs", "btrfs", "zfs", "f2fs", "overlay"}
+REMOTE_TYPES = {"nfs", "nfs4", "cifs", "smb3", "fuse", "fuse.sshfs", "ceph", "glusterfs", "9p"}
+
+
+class Level(StrEnum):
+    ok = "ok"
+    warning = "warning"
+    problem = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. ``remedy`` says what to do about anything that is not ok."""
+
+    check: str
+    level: Level
+    text: str
+    remedy: str = ""
+
+
+def _ok(check: str, text: str) -> Finding:
+    return Finding(check, Level.ok, text)
+
+
+def _warning(check: str, text: str, remedy: str) -> Finding:
+    return Finding(check, Level.warning, text, remedy)
+
+
+def _problem(check: str, text: str, remedy: str) -> Finding:
+    return Finding(check, Level.problem, text, remedy)
+
+
+def cache_dir(settings: Settings) -> Iterator[Finding]:
+    """Exists, is private to owner and group, and this user is one of them."""
+    directory, name = settings.cache_dir, "cache dir"
+    try:
+        found = directory.stat()
+    except FileNotFoundError:
+        yield _problem(
+            name, f"{directory} does not exist", "`millpond serve` makes it at its first start"
+        )
+        return
+    except OSError as e:
+        yield _problem(
+            name, f"{directory} can't be entered: {e.strerror}",
+            "Join the directory's group, or name another with --cache-dir",
+        )  # fmt: skip
+        return
+    if not stat.S_ISDIR(found.st_mode):
+        yield _problem(name, f"{directory} is no directory", "Name a directory as cache_dir")
+        return
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & 0o007:
+        yield _problem(
+            name, f"{directory} is open to everybody (mode {mode:04o})",
+            f"chmod o= {directory}: whoever can read it can read what is cached",
+        )  # fmt: skip
+    elif mode & 0o020:
+        yield _warning(
+            name, f"{directory} can be changed by its group (mode {mode:04o})",
+            f"chmod 0750 {directory}: engines read, the sidecar alone writes",
+        )  # fmt: skip
+    else:
+        yield _ok(name, f"{directory} has mode {mode:04o}")
+    yield _membership(directory, found)
+
+
+def _membership(directory: Path, found: os.stat_result) -> Finding:
+    try:
+        group = grp.getgrgid(found.st_gid).gr_name
+    except KeyError:
+        group = str(found.st_gid)
+    mine = found.st_uid == os.geteuid() or found.st_gid in {os.getegid(), *os.getgroups()}
+    if mine or os.geteuid() == 0:
+        return _ok("group", f"this user may read the cache (group {group})")
+    return _problem(
+        "group", f"this user is not in group {group} and can't read {directory}",
+        f"sudo usermod -aG {group} $USER, then log in again; the same for the engines' users",
+    )  # fmt: skip
+
+
+def disk(settings: Settings) -> Iterator[Finding]:
+    """Space, inodes, and a file system that suits."""
+    at = settings.cache_dir
+    while not at.exists():
+        at = at.parent
+    space = os.statvfs(at)
+    free = space.f_bavail * space.f_frsize
+    if free < MIN_FREE_BYTES:
+        yield _warning(
+            "disk", f"{format_size(free)} free",
+            "Free some space, or lower cache_capacity_bytes: a full disk serves without caching",
+        )  # fmt: skip
+    else:
+        yield _ok("disk", f"{format_size(free)} free")
+    if space.f_files and space.f_favail < MIN_FREE_INODES:
+        yield _warning(
+            "inodes", f"{space.f_favail} inodes free",
+            "Remove small files, or make a file system with more inodes (mkfs -N)",
+        )  # fmt: skip
+    else:
+        yield _ok("inodes", f"{space.f_favail} inodes free" if space.f_files else "not counted")
+    kind = _file_system(at)
+    if kind in ("tmpfs", "ramfs"):
+        yield _warning(
+            "file system", f"{kind}: cached data takes memory and is lost at restart",
+            "Use a local disk: its page cache already is the memory tier",
+        )  # fmt: skip
+    elif kind in REMOTE_TYPES:
+        yield _problem(
+            "file system", f"{kind} is not a local disk", "Put cache_dir on a disk of this node"
+        )
+    elif kind in LOCAL_TYPES:
+        yield _ok("file system", kind)
+    else:
+        yield _warning(
+            "file system", f"{kind or 'unknown'} is untried", "ext4 and xfs are known to suit"
+        )
+
+
+def _file_system(path: Path) -> str:
+    """The type of the file system that ``path`` is on, as the kernel calls it."""
+    wanted, best, kind = os.path.realpath(path), "", ""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, at, found, *_ = line.split(" ")
+        at = at.replace("\\040", " ")
+        inside = wanted == at or wanted.startswith(at.rstrip("/") + "/")
+        if inside and len(at) >= len(best):
+            best, kind = at, found
+    return kind
+
+
+def sidecar(settings: Settings) -> Iterator[Finding]:
+    """Answers, is of this release, and keeps its promise (the lease) renewed."""
+    try:
+        with connect(settings) as client:
+            stats = client.stats()
+    except MillpondError as e:
+        yield _problem("sidecar", e.problem, e.remedy or "Start it: `millpond serve`")
+    else:
+        if stats.version == millpond.__version__:
+            yield _ok("sidecar", f"{stats.version}, up {stats.uptime_s:.0f} s")
+        else:
+            yield _warning(
+                "sidecar", f"runs {stats.version}, this command is {millpond.__version__}",
+                "Restart the sidecar after an upgrade",
+            )  # fmt: skip
+    yield _lease(settings)
+
+
+def _lease(settings: Settings) -> Finding:
+    remedy = "Start or restart the sidecar; until then every open asks it or the store"
+    try:
+        lease = Lease.parse((settings.cache_dir / "lease").read_bytes(), crc32c)
+    except FileNotFoundError:
+        return _problem("lease", "there is none: no sidecar serves this directory", remedy)
+    except (OSError, MillpondError) as e:
+        return _problem("lease", f"it can't be read: {e}", remedy)
+    boot = bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text().replace("-", ""))
+    age_ns = time.monotonic_ns() - lease.renewed_ns
+    if lease.boot_id != boot:
+        return _problem("lease", "it is from before the machine's last start", remedy)
+    if age_ns < 0:
+        return _problem(
+            "clock", "the sidecar's monotonic clock is ahead of ours (another time namespace)",
+            "Run sidecar and engines in one time namespace, or every open asks the sidecar",
+        )  # fmt: skip
+    if not lease.good(time.monotonic_ns(), boot):
+        age_s = age_ns / 1e9
+        return _problem(
+            "lease", f"not renewed for {age_s:.0f} s: the sidecar hangs or died", remedy
+        )
+    return _ok("lease", f"renewed {age_ns / 1e9:.1f} s ago by process {lease.pid}")
+
+
+def mounts(settings: Settings) -> Iterator[Finding]:
+    """Each mount can be listed, with the credentials it has."""
+    try:
+        with connect(settings) as client:
+            table = client.mounts()
+            for mount in table.mounts:
+                try:
+                    next(iter(client.list(mount.path)), None)
+                except MillpondError as e:
+                    remedy = e.remedy or "Check endpoint and credentials of the mount"
+                    yield _problem(f"mount {mount.path}", str(e), remedy)
+                else:
+                    yield _ok(f"mount {mount.path}", f"{mount.store_uri} can be listed")
+            if not table.mounts:
+                yield _warning("mounts", "none", "`millpond mount add /path s3a://bucket/prefix`")
+    except MillpondError:
+        return  # told by ``sidecar`` already
+
+
+def java() -> Iterator[Finding]:
+    """A Java for the engines, and the jar they load, of this release."""
+    home = os.environ.get("JAVA_HOME")
+    program = shutil.which(f"{home}/bin/java") if home else shutil.which("java")
+    if program is None:
+        yield _warning(
+            "java", "none found", "Engines bring their own, or set JAVA_HOME: 11 or newer"
+        )
+    else:
+        run = subprocess.run(
+            [program, "-version"], capture_output=True, text=True, timeout=60, check=False
+        )
+        match = re.search(r'version "(?:1\.)?(\d+)([^"]*)"', run.stderr + run.stdout)
+        if match is None:
+            yield _warning("java", f"{program} does not say its version", "Set JAVA_HOME")
+        elif int(match[1]) < 11:
+            yield _problem("java", f"{match[1]}{match[2]} is too old", "Install Java 11 or newer")
+        else:
+            socket = "" if int(match[1]) >= 16 else "; below 16 it calls over loopback TCP"
+            yield _ok("java", f"{match[1]}{match[2]}{socket}")
+    yield _jar()
+
+
+def _jar() -> Finding:
+    try:
+        import millpond_jars
+
+        jar = millpond_jars.client()
+    except (ImportError, FileNotFoundError) as e:
+        return _problem("jar", str(e), "Install a released wheel, or build the jar as it says")
+    try:
+        with zipfile.ZipFile(jar) as archive:
+            manifest = archive.read("META-INF/MANIFEST.MF").decode()
+    except (OSError, KeyError, zipfile.BadZipFile) as e:
+        return _problem("jar", f"{jar} is damaged: {e}", "Install or build it again")
+    match = re.search(r"^Implementation-Version: *(\S+)", manifest, re.MULTILINE)
+    if match and match[1] != millpond.__version__:
+        return _problem(
+            "jar", f"{jar.name} says it is {match[1]}, this is {millpond.__version__}",
+            "Install jar and sidecar of one release",
+        )  # fmt: skip
+    return _ok("jar", str(jar))
+
+
+def spark_jars(directory: Path) -> Iterator[Finding]:
+    """Whether Spark's jars hold the connector for direct reads, fitting its Hadoop."""
+    name = "hadoop-aws"
+    found = {p.name: p for p in directory.glob("*.jar")}
+    if not found:
+        yield _problem("spark", f"{directory} holds no jars", "Name $SPARK_HOME/jars")
+        return
+    hadoop = _version(found, "hadoop-client-api")
+    aws = _version(found, name)
+    if aws is None:
+        yield _warning(
+            name, "absent: without the sidecar nothing can read s3a:// (fallback impossible)",
+            f"Add hadoop-aws {hadoop or ''} and its SDK, or `millpond spark-conf --s3a fetch`",
+        )  # fmt: skip
+    elif hadoop is not None and aws != hadoop:
+        yield _problem(
+            name, f"{aws} beside Hadoop {hadoop}", f"Use hadoop-aws {hadoop}: they must be equal"
+        )
+    else:
+        yield _ok(name, f"{aws}, as Spark's Hadoop")
+
+
+def _version(jars: dict[str, Path], artifact: str) -> str | None:
+    pattern = re.compile(rf"{artifact}-(\d[\w.\-]*)\.jar\Z")
+    return next((m[1] for m in map(pattern.match, jars) if m), None)

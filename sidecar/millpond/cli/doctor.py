@@ -1,0 +1,70 @@
+"""``millpond doctor``: what is wrong here, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+from itertools import chain
+from pathlib import Path  # noqa: TC003 (Typer reads the annotations)
+from typing import Annotated
+
+import typer
+
+from millpond.cli import checks
+from millpond.cli.checks import Finding, Level
+from millpond.cli.link import CacheDir, Config, load_settings
+from millpond.cli.output import EXIT_ERROR, Json, Mode, print_json, print_table
+from millpond.settings import unknown_environment
+
+MARKS = {Level.ok: "ok", Level.warning: "warning", Level.problem: "PROBLEM"}
+
+
+def register(app: typer.Typer) -> None:
+    app.command("doctor")(doctor)
+
+
+def doctor(
+    spark_jars: Annotated[
+        Path | None,
+        typer.Option(help="Spark's jars directory: is the connector for direct reads there?"),
+    ] = None,
+    cache_dir: CacheDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Look for trouble: directory, disk, sidecar, lease, mounts, Java, jar.
+
+    Exit code 1 when there is a problem; warnings are not problems.
+    """
+    settings = load_settings(cache_dir, config)
+    findings = list(
+        chain(
+            (
+                Finding("settings", Level.warning, f"{name} is no setting", "Correct or unset it")
+                for name in unknown_environment(os.environ)
+            ),
+            checks.cache_dir(settings),
+            checks.disk(settings),
+            checks.sidecar(settings),
+            checks.mounts(settings),
+            checks.java(),
+            checks.spark_jars(spark_jars) if spark_jars is not None else (),
+        )
+    )
+    problems = [f for f in findings if f.level is Level.problem]
+    if Mode.json:
+        print_json(
+            {
+                "healthy": not problems,
+                "findings": [
+                    {"check": f.check, "level": f.level.value, "text": f.text, "remedy": f.remedy}
+                    for f in findings
+                ],
+            }
+        )
+    else:
+        print_table(
+            ["", "CHECK", "FOUND", "REMEDY"],
+            [[MARKS[f.level], f.check, f.text, f.remedy] for f in findings],
+        )
+    if problems:
+        raise typer.Exit(EXIT_ERROR)

@@ -1,0 +1,88 @@
+"""``millpond serve``: the sidecar."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path  # noqa: TC003 (Typer reads the annotations)
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from millpond import settings as declared
+from millpond.cli.logs import configure
+from millpond.cli.notify import notify
+from millpond.cli.output import note
+from millpond.settings import DECLARED
+
+if TYPE_CHECKING:
+    from millpond.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command("serve")(serve)
+
+
+def _flag(name: str, *names: str) -> object:
+    about = DECLARED[name]
+    flags = names or (f"--{name.replace('_', '-')}",)
+    return typer.Option(*flags, help=about.description, show_default=False)
+
+
+def serve(
+    config: Annotated[Path | None, typer.Option(help="The TOML file with the settings.")] = None,
+    cache_dir: Annotated[Path | None, _flag("cache_dir")] = None,
+    cache_capacity: Annotated[
+        str | None, _flag("cache_capacity_bytes", "--cache-capacity", "--cache-capacity-bytes")
+    ] = None,
+    http_port: Annotated[int | None, _flag("http_port")] = None,
+    tcp_port: Annotated[int | None, _flag("tcp_port")] = None,
+    node_aliases: Annotated[str | None, _flag("node_aliases")] = None,
+    log_level: Annotated[str | None, _flag("log_level")] = None,
+    log_format: Annotated[str | None, _flag("log_format")] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any other setting, name=value; repeatable."),
+    ] = None,
+) -> None:
+    """Run the sidecar of this node, until SIGTERM or Ctrl-C.
+
+    `millpond settings` lists all settings. One sidecar serves one cache directory.
+    """
+    flags: dict[str, object] = {
+        "cache_dir": None if cache_dir is None else cache_dir.absolute(),
+        "cache_capacity_bytes": cache_capacity,
+        "http_port": http_port,
+        "tcp_port": tcp_port,
+        "node_aliases": node_aliases,
+        "log_level": log_level,
+        "log_format": log_format,
+    }
+    for text in setting or []:
+        name, _, value = text.partition("=")
+        flags[name.strip()] = value
+    settings = declared.load(flags, config=config)
+    configure(settings.log_level, settings.log_format)
+    for name in declared.unknown_environment(os.environ):
+        note(f"note: {name} is no setting of Millpond; `millpond settings` lists all")
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    from millpond.server import Sidecar  # what it needs, no other command does
+
+    sidecar = Sidecar(settings)
+    loop = asyncio.get_running_loop()
+
+    def ask_to_stop(number: int) -> None:
+        # A second signal ends the process at once: nothing on disk needs a clean end.
+        loop.remove_signal_handler(number)
+        notify("STOPPING=1\nSTATUS=Stopping")
+        sidecar.request_stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ask_to_stop, number)
+    await sidecar.start()
+    notify(f"READY=1\nSTATUS=Serving {settings.cache_dir}")
+    await sidecar.serve_forever()

@@ -1,0 +1,59 @@
+"""``millpond settings`` and ``millpond version``."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import millpond
+from millpond.cli.link import CacheDir, Config, load_settings
+from millpond.cli.output import Json, Mode, print_json, print_table
+from millpond.settings import DECLARED
+
+if TYPE_CHECKING:
+    import typer
+
+    from millpond.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command("settings")(settings)
+    app.command("version")(version)
+
+
+def settings(cache_dir: CacheDir = None, config: Config = None, as_json: Json = False) -> None:
+    """Show every setting: its value, and where that came from.
+
+    A value comes from the first of: a flag of `millpond serve`, the environment, a TOML file, the
+    default.
+    """
+    loaded = load_settings(cache_dir, config)
+    if Mode.json:
+        print_json({name: _row(loaded, name) for name in DECLARED})
+        return
+    rows = []
+    for name, declared in DECLARED.items():
+        shown = declared.kind.show(getattr(loaded, name))
+        rows.append([name, shown, loaded.origin(name), declared.description])
+    print_table(["SETTING", "VALUE", "FROM", "MEANING"], rows)
+
+
+def _row(loaded: Settings, name: str) -> dict[str, object]:
+    declared, value = DECLARED[name], getattr(loaded, name)
+    return {
+        "value": str(value) if isinstance(value, Path) else value,
+        "unit": declared.kind.unit,
+        "origin": loaded.origin(name),
+        "env": list(declared.env),
+        "allowed": declared.kind.allowed,
+        "description": declared.description,
+    }
+
+
+def version(as_json: Json = False) -> None:
+    """Show the release."""
+    if Mode.json:
+        print_json({"millpond": millpond.__version__, "python": platform.python_version()})
+    else:
+        print(f"millpond {millpond.__version__} (Python {platform.python_version()})")
