@@ -233,6 +233,11 @@ public final class CacheFileSystem extends ReadOnlyFileSystem {
         return client.counters().all();
     }
 
+    /** The longest time that this process waited for a sidecar which did not answer. */
+    long decideMs() {
+        return client.sidecar().decideMs();
+    }
+
     /**
      * For each mount that was used: {@code fallback: ready}, {@code preparing}, or {@code
      * impossible, because …}.

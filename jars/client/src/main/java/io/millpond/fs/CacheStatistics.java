@@ -49,6 +49,7 @@ final class CacheStatistics extends StorageStatistics {
             ready += state.endsWith("ready") ? 1 : 0;
             impossible += state.contains("impossible") ? 1 : 0;
         }
+        all.put("decide_ms_max", system.decideMs());
         all.put("fallback_ready_mounts", ready);
         all.put("fallback_impossible_mounts", impossible);
         return all;

@@ -1,6 +1,7 @@
 package io.millpond.fs;
 
 import io.millpond.fs.local.FileId;
+import io.millpond.fs.rpc.Fallback;
 import java.nio.ByteBuffer;
 
 /** One version of one file, as a stream reads it to its end. */
@@ -12,21 +13,15 @@ final class FileVersion {
     private final long length;
     private final long mtimeMs;
     private final ByteBuffer content;
-    private final Ways ways;
-
-    /** How the bytes of this version may be had, besides the store. */
-    enum Ways {
-        /** Local blocks, and the sidecar for what is absent. */
-        CACHE,
-        /** Nothing but the store: not to be cached, or of unknown version. */
-        DIRECT
-    }
+    private final Fallback direct;
 
     /**
-     * @param id null where {@code ways} is DIRECT
+     * @param id null where {@code direct} is not
      * @param content the whole file where it is in its meta, else null
+     * @param direct why nothing but the store can be read; null: the cache can
      */
-    FileVersion(StatusRow row, DirectStore store, FileId id, ByteBuffer content, Ways ways) {
+    private FileVersion(
+            StatusRow row, DirectStore store, FileId id, ByteBuffer content, Fallback direct) {
         this.path = row.path();
         this.store = store;
         this.id = id;
@@ -34,7 +29,17 @@ final class FileVersion {
         this.length = row.length();
         this.mtimeMs = row.mtimeMs();
         this.content = content;
-        this.ways = ways;
+        this.direct = direct;
+    }
+
+    /** A version that blocks may hold; {@code content} where its meta has the whole of it. */
+    static FileVersion cached(StatusRow row, DirectStore store, FileId id, ByteBuffer content) {
+        return new FileVersion(row, store, id, content, null);
+    }
+
+    /** A version that only the store has, as far as can be told. */
+    static FileVersion direct(StatusRow row, DirectStore store, Fallback why) {
+        return new FileVersion(row, store, null, null, why);
     }
 
     String path() {
@@ -67,8 +72,9 @@ final class FileVersion {
         return content;
     }
 
-    boolean direct() {
-        return ways == Ways.DIRECT;
+    /** Why this version is read from the store alone; null where the cache may have it. */
+    Fallback direct() {
+        return direct;
     }
 
     FileChangedException changed(String cause) {

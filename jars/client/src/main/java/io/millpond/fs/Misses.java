@@ -72,8 +72,8 @@ final class Misses {
         if (taken > 0) {
             return taken;
         }
-        if (file.direct()) {
-            return direct(position, dst, Fallback.NOT_CACHED, null);
+        if (file.direct() != null) {
+            return direct(position, dst, file.direct(), null);
         }
         if (directFrom <= position && position < directUntil) {
             return direct(position, dst, Fallback.TOLD_DIRECT, null);
@@ -193,7 +193,7 @@ final class Misses {
 
     /** Fills all absent pages of some ranges by one call; null if nothing is absent. */
     FillCall fillAll(Iterable<long[]> ranges) throws IOException {
-        return file.direct() ? null : fills.all(ranges);
+        return file.direct() != null ? null : fills.all(ranges);
     }
 
     private int direct(long position, ByteBuffer dst, Fallback reason, SidecarTrouble trouble)

@@ -108,12 +108,7 @@ final class Resolver {
         if (meta.content() != null) {
             client.touches().meta(meta.storePath());
         }
-        return new FileVersion(
-                row(path, meta),
-                store,
-                meta.fileId(),
-                meta.content(),
-                FileVersion.Ways.CACHE);
+        return FileVersion.cached(row(path, meta), store, meta.fileId(), meta.content());
     }
 
     private FileVersion asked(DirectStore store, String path, Wire.FileInfo info)
@@ -122,7 +117,7 @@ final class Resolver {
         checkFile(row);
         ByteString id = info.getFileId();
         if (id.size() != FileId.BYTES) {
-            return new FileVersion(row, store, null, null, FileVersion.Ways.DIRECT);
+            return FileVersion.direct(row, store, Fallback.NOT_CACHED);
         }
         FileId fileId = FileId.of(id.toByteArray());
         if (info.getMetaOnDisk() && info.getLength() <= Client.INLINE_FILE_BYTES) {
@@ -131,7 +126,7 @@ final class Resolver {
                 return cached(store, path, meta);
             }
         }
-        return new FileVersion(row, store, fileId, null, FileVersion.Ways.CACHE);
+        return FileVersion.cached(row, store, fileId, null);
     }
 
     /**
@@ -153,8 +148,7 @@ final class Resolver {
                 return cached(store, path, meta);
             }
         }
-        client.fallback(Fallback.NO_LEASE, path);
-        return new FileVersion(row, store, null, null, FileVersion.Ways.DIRECT);
+        return FileVersion.direct(row, store, Fallback.NO_LEASE);
     }
 
     private StatusRow direct(DirectStore store, String path, SidecarTrouble trouble)

@@ -22,6 +22,7 @@ abstract class Call {
     private IOException failure;
     private boolean finished;
     private volatile Runnable abandon = () -> {};
+    private volatile Patience patience;
 
     Call(LongSupplier nowNs, long silenceNs) {
         this.nowNs = nowNs;
@@ -35,6 +36,11 @@ abstract class Call {
     /** What to run when nobody waits for this call any more. */
     final void onAbandon(Runnable action) {
         abandon = action;
+    }
+
+    /** Who keeps account of waits in vain. */
+    final void accountTo(Patience account) {
+        patience = account;
     }
 
     final synchronized void offer(Wire.Reply reply) {
@@ -69,10 +75,29 @@ abstract class Call {
      * @throws IOException the error the sidecar answered
      */
     final void await(BooleanSupplier enough) throws IOException {
-        if (!heard(enough)) {
-            abandon.run();
-            throw new SidecarTrouble(
-                    Fallback.SILENCE, "nothing heard for " + silenceNs / 1_000_000 + " ms");
+        long from = nowNs.getAsLong();
+        try {
+            if (heard(enough)) {
+                return;
+            }
+        } catch (SidecarTrouble e) {
+            lost(from, e.reason());
+            throw e;
+        }
+        lost(from, Fallback.SILENCE);
+        abandon.run();
+        throw new SidecarTrouble(
+                Fallback.SILENCE, "nothing heard for " + silenceNs / 1_000_000 + " ms");
+    }
+
+    private void lost(long from, Fallback reason) {
+        Patience account = patience;
+        if (account != null && reason.isAbsence()) {
+            long last;
+            synchronized (this) {
+                last = heardNs;
+            }
+            account.lost(last - from > 0 ? last : from, nowNs.getAsLong());
         }
     }
 

@@ -39,6 +39,14 @@ public enum Fallback {
 
     private final String label = name().toLowerCase(Locale.ROOT);
 
+    /** Whether nobody answered, as against an answer that sends the read away. */
+    boolean isAbsence() {
+        return this == SIDECAR_ABSENT
+                || this == SIDECAR_GONE
+                || this == SILENCE
+                || this == BREAKER_OPEN;
+    }
+
     /** The name in metrics: {@code fallback_<label>}. */
     public String label() {
         return label;

@@ -33,6 +33,7 @@ public final class Sidecar implements AutoCloseable {
     private final LongSupplier nowNs;
     private final long silenceNs;
     private final Breaker breaker;
+    private final Patience patience = new Patience();
     private CompletableFuture<Connection> attempt;
     private volatile Connection connection;
     private volatile boolean clocksAgree;
@@ -75,9 +76,8 @@ public final class Sidecar implements AutoCloseable {
 
     /** The file or directory at a path of the namespace; {@code force}: ask the store now. */
     public Wire.FileInfo stat(String path, boolean force) throws IOException {
-        counters.add(Counters.Name.STATS, 1);
         Wire.StatRequest.Builder stat = Wire.StatRequest.newBuilder().setPath(path).setForce(force);
-        Wire.Reply reply = answer(Wire.Request.newBuilder().setStat(stat)).get(0);
+        Wire.Reply reply = answer(Wire.Request.newBuilder().setStat(stat), Counters.Name.STATS).get(0);
         if (!reply.hasStat()) {
             throw unexpected("Stat");
         }
@@ -86,11 +86,11 @@ public final class Sidecar implements AutoCloseable {
 
     /** A validated listing: the frames as they came, the first with the directory itself. */
     public List<Wire.ListReply> list(String path, boolean recursive) throws IOException {
-        counters.add(Counters.Name.LISTS, 1);
         Wire.ListRequest.Builder list =
                 Wire.ListRequest.newBuilder().setPath(path).setRecursive(recursive);
+        Wire.Request.Builder request = Wire.Request.newBuilder().setList(list);
         List<Wire.ListReply> frames = new ArrayList<>();
-        for (Wire.Reply reply : answer(Wire.Request.newBuilder().setList(list))) {
+        for (Wire.Reply reply : answer(request, Counters.Name.LISTS)) {
             if (!reply.hasList()) {
                 throw unexpected("List");
             }
@@ -101,9 +101,10 @@ public final class Sidecar implements AutoCloseable {
 
     /** Starts a Fill and returns at once; its ranges are ascending. */
     public FillCall fill(Wire.FillRequest request) throws IOException {
-        counters.add(Counters.Name.FILLS, 1);
         FillCall call = new FillCall(nowNs, silenceNs, request.getRangesList());
+        call.accountTo(patience);
         connected().send(Wire.Request.newBuilder().setFill(request), call);
+        counters.add(Counters.Name.FILLS, 1);
         return call;
     }
 
@@ -154,6 +155,11 @@ public final class Sidecar implements AutoCloseable {
         breaker.probeNow();
     }
 
+    /** The longest time that this process spent waiting for a sidecar which did not answer. */
+    public long decideMs() {
+        return TimeUnit.NANOSECONDS.toMillis(patience.longestNs());
+    }
+
     @Override
     public void close() {
         closed = true;
@@ -173,9 +179,12 @@ public final class Sidecar implements AutoCloseable {
         }
     }
 
-    private List<Wire.Reply> answer(Wire.Request.Builder request) throws IOException {
+    private List<Wire.Reply> answer(Wire.Request.Builder request, Counters.Name verb)
+            throws IOException {
         AnswerCall call = new AnswerCall(nowNs, silenceNs);
+        call.accountTo(patience);
         connected().send(request, call);
+        counters.add(verb, 1);
         return call.get();
     }
 
@@ -187,12 +196,15 @@ public final class Sidecar implements AutoCloseable {
         if (live != null && live.alive()) {
             return live;
         }
+        long from = nowNs.getAsLong();
         try {
             return attempt().get(silenceNs, TimeUnit.NANOSECONDS);
         } catch (TimeoutException e) {
+            patience.lost(from, nowNs.getAsLong());
             silent();
             throw new SidecarTrouble(Fallback.SILENCE, "no answer to Hello");
         } catch (ExecutionException e) {
+            patience.lost(from, nowNs.getAsLong());
             if (e.getCause() instanceof SidecarTrouble) {
                 throw (SidecarTrouble) e.getCause();
             }
@@ -201,6 +213,11 @@ public final class Sidecar implements AutoCloseable {
             Thread.currentThread().interrupt();
             throw new SidecarTrouble(Fallback.SILENCE, "interrupted while connecting");
         }
+    }
+
+    private void heard() {
+        breaker.heard();
+        patience.heard();
     }
 
     private void silent() {
@@ -240,7 +257,7 @@ public final class Sidecar implements AutoCloseable {
             return;
         }
         connection = mine;
-        breaker.heard();
+        heard();
         over();
         made.complete(mine);
         if (closed) {
@@ -254,7 +271,7 @@ public final class Sidecar implements AutoCloseable {
         Connection made;
         try {
             endpoint = directory.endpoint();
-            made = new Connection(endpoint.connect(), breaker::heard, this::silent);
+            made = new Connection(endpoint.connect(), this::heard, this::silent);
         } catch (IOException e) {
             SidecarUnavailableException typed =
                     new SidecarUnavailableException(
