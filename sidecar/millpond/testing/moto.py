@@ -1,7 +1,6 @@
 """moto's S3 server as a process of its own: every key a store may have, at no speed at all.
 
-It checks no signatures and ignores ``If-Match`` on GET; a process, because moto patches botocore
-in the one that imports it.
+It checks no signatures. A process, because moto patches botocore in the one that imports it.
 """
 
 from __future__ import annotations

@@ -99,14 +99,14 @@ class ObstoreBody:
                 raise StoreAnswerInvalid(f"the store sent another range of {what}")
             for chunk in result.stream(min_chunk_size=_CHUNK_BYTES):
                 yield memoryview(chunk)
-        except oe.BaseError as e:
+        except (oe.BaseError, OSError) as e:
             raise _meaning(e, what) from None
 
     def close(self) -> None:
         self._store = None
 
 
-def _meaning(error: oe.BaseError, what: str) -> MillpondError:
+def _meaning(error: oe.BaseError | OSError, what: str) -> MillpondError:
     """obstore tells some answers apart by class, the rest only in words.
 
     The words are searched and never repeated: they may hold request headers.

@@ -1,0 +1,74 @@
+"""S3 against moto, which takes keys that no file system does, and markers of other clients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from millpond.testing.store_model import StoreModel
+from millpond.testing.under_contract import UnderStoreContract, names
+from tests.fixtures.s3_site import S3Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from millpond.testing.moto import MotoServer
+    from millpond.under.base import UnderStore
+
+ODD_KEYS = (
+    "a//b", "a/../b", "./x", "a/.", "..", "/lead", "100%", "%2F", "a b", "a+b", "é", "e\u0301",
+    "c\tx", "\x01", "a\nb", "…/…", "q?x", "h#h", "<&>", "日本",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(moto_server: MotoServer) -> Iterator[StoreModel]:
+    with StoreModel(moto_server.endpoint) as model:
+        yield model
+
+
+@pytest.fixture(scope="module")
+def bucket(moto_server: MotoServer) -> str:
+    return moto_server.new_bucket()
+
+
+class TestMoto(UnderStoreContract):
+    # moto checks no signatures.
+    test_refused = None  # type: ignore[assignment]
+
+    @pytest.fixture(params=["wire", "obstore"])
+    def site(
+        self,
+        moto_server: MotoServer,
+        bucket: str,
+        model: StoreModel,
+        request: pytest.FixtureRequest,
+    ) -> Iterator[S3Site]:
+        site = S3Site(moto_server, bucket, model, request.param, ODD_KEYS)
+        yield site
+        site.close()
+
+    def test_folder_markers_are_directories(self, site: S3Site, store: UnderStore) -> None:
+        site.put("d_$folder$", b"")
+        site.put("e_$folder$", b"")
+        site.put("e/f", b"1")
+        site.put("g/", b"")
+        site.put("data_$folder$", b"a file with content")
+        assert names(store.list(site.prefix)) == [
+            (site.key("d"), True),
+            (site.key("data_$folder$"), False),
+            (site.key("e"), True),
+            (site.key("g"), True),
+        ]
+        assert store.stat(site.key("d")).is_dir
+        assert names(store.list(site.key("d"))) == []
+        assert names(store.list(site.key("g"))) == []
+        deep = [key for key, _ in names(store.list(site.prefix, recursive=True))]
+        assert deep == [site.key("data_$folder$"), site.key("e/f")]
+
+    def test_directories_without_a_name(self, site: S3Site, store: UnderStore) -> None:
+        site.put("a//b", b"1")
+        assert names(store.list(site.key("a"))) == [(site.key("a/"), True)]
+        assert store.stat(site.key("a/")).is_dir
+        assert names(store.list(site.key("a/"))) == [(site.key("a//b"), False)]
