@@ -36,8 +36,8 @@ class Site:
             self._model = stack.enter_context(
                 StoreModel(
                     self._gateway.endpoint,
-                    first_byte_ms=self._first_byte_ms,
-                    mb_per_s=self._mb_per_s,
+                    latency_ms=self._first_byte_ms,
+                    rate_mb_s=self._mb_per_s,
                 )
             )
             settings = {"MILLPOND_HTTP_PORT": "0", **self.credentials}
@@ -73,7 +73,11 @@ class Site:
     def requests(self) -> Requests:
         """What the store was asked for so far, as the model counted it."""
         counted = self._model.counters()
-        return Requests(counted.list, counted.head, counted.get, counted.bytes_sent)
+        asked = counted.requests
+        return Requests(
+            asked.get("LIST", 0), asked.get("HEAD", 0), asked.get("GET", 0),
+            sum(counted.bytes.values()),
+        )  # fmt: skip
 
     def direct(self, prefix: str) -> str:
         """The URI under which S3A reads a copy."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections import Counter, defaultdict
 from importlib.util import find_spec
@@ -101,7 +102,7 @@ def test_figures_and_chart_hold_what_was_measured(tmp_path: Path) -> None:
     }  # fmt: skip
     assert document["phases"][1]["answers_right"] is False
 
-    console = Console(width=80, record=True, quiet=False, file=(tmp_path / "out").open("w"))
+    console = Console(width=80, record=True, file=io.StringIO())
     console.print(show.table(phases))
     text = console.export_text()
     assert "3.00" in text
