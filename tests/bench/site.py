@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -14,12 +12,11 @@ import obstore
 from obstore.store import S3Store
 
 from millpond.testing.s3_gateway import S3Gateway
+from millpond.testing.store_model import StoreModel
 from millpond_spark.demo.sidecar import SidecarProcess
-from tests.bench.jvm import ROOT
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -123,9 +120,14 @@ class Site(_Opened):
         self.pids = {"store": gateway.pid}
         self.endpoint = gateway.endpoint
         if self._model is not None:
-            self.endpoint, self.pids["model"] = self._stack.enter_context(
-                _model_process(gateway.endpoint, self._model)
+            model = self._stack.enter_context(
+                StoreModel(
+                    gateway.endpoint,
+                    latency_ms=self._model.first_byte_ms,
+                    rate_mb_s=self._model.mb_per_s,
+                )
             )
+            self.endpoint, self.pids["model"] = model.endpoint, model.pid
         settings = {
             "MILLPOND_HTTP_PORT": "0",
             "MILLPOND_CACHE_CAPACITY_BYTES": CAPACITY,
@@ -139,14 +141,11 @@ class Site(_Opened):
         self._mount(self.COLD, "0s")
 
     def _mount(self, path: str, freshness: str) -> None:
-        options = {
-            "endpoint": self.endpoint,
-            "region": REGION,
-            "freshness": freshness,
-            "list_freshness": freshness,
-        }
-        pairs = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
-        self._sidecar.run("mount", "add", path, f"s3://{BUCKET}/{self._store.prefix}", *pairs)
+        self._sidecar.run(
+            "mount", "add", path, f"s3://{BUCKET}/{self._store.prefix}",
+            "--freshness", freshness, "--list-freshness", freshness,
+            "-o", f"endpoint={self.endpoint}", "-o", f"region={REGION}",
+        )  # fmt: skip
 
     @property
     def s3a_uri(self) -> str:
@@ -191,23 +190,3 @@ class Site(_Opened):
         self._sidecar.kill()
         self._sidecar.start()
         self.pids["sidecar"] = self._sidecar.pid
-
-
-@contextmanager
-def _model_process(upstream: str, model: Model) -> Iterator[tuple[str, int]]:
-    """Its endpoint and pid."""
-    command = [sys.executable, "-m", "tests.bench.model_process", upstream]
-    command += [str(model.first_byte_ms), str(model.mb_per_s)]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            endpoint = process.stdout.readline().strip()
-            if not endpoint:
-                raise RuntimeError("the store model did not start")
-            yield endpoint, process.pid
-        finally:
-            process.stdin.close()
-            process.wait()
