@@ -5,9 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
-from millpond.testing.store_model import StoreModel
-
 from millpond.testing.s3_gateway import S3Gateway
+from millpond.testing.store_model import StoreModel
 from millpond_spark.demo.measure import Requests
 from millpond_spark.demo.sidecar import SidecarProcess
 
