@@ -236,7 +236,7 @@ def test_http_tells_health_and_metrics(sidecar: LoopSidecar) -> None:
         assert _metric(base, "millpond_stats_from_memory_total") == before
 
 
-def _metric(base: str, name: str, **labels: str) -> float:
+def _metric(base: str, name: str, /, **labels: str) -> float:
     with urllib.request.urlopen(f"{base}/metrics", timeout=20) as answer:
         assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         text = answer.read().decode()
