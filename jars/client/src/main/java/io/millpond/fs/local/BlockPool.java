@@ -25,6 +25,9 @@ public final class BlockPool implements Closeable {
     static final int MAX_IDLE = 256;
     static final long IDLE_NS = TimeUnit.SECONDS.toNanos(30);
 
+    /** Named here so that the class is loaded while there are descriptors to load it with. */
+    private static final LocalEvents.Trouble NOT_OPENED = LocalEvents.Trouble.OPEN_FAILED;
+
     private final Path dir;
     private final LocalEvents events;
     private final int maxIdle;
@@ -145,7 +148,7 @@ public final class BlockPool implements Closeable {
             if (!absent(e)) {
                 starvedNs = System.nanoTime();
                 starved = true;
-                trouble(LocalEvents.Trouble.OPEN_FAILED, e);
+                trouble(NOT_OPENED, e);
             }
             return null;
         }

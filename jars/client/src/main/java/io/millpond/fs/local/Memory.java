@@ -82,6 +82,10 @@ final class Memory<T> {
         return weight.get();
     }
 
+    int queued() {
+        return queued.get();
+    }
+
     private void add(Entry<T> entry) {
         Entry<T> old = entries.put(entry.path, entry);
         weight.addAndGet(entry.weight - (old == null ? 0 : old.weight));

@@ -17,7 +17,10 @@ public final class Vectors {
     }
 
     static byte[] bytes(JsonNode hex) {
-        String text = hex.textValue();
+        return bytes(hex.textValue());
+    }
+
+    static byte[] bytes(String text) {
         byte[] bytes = new byte[text.length() / 2];
         for (int i = 0; i < bytes.length; i++) {
             bytes[i] = (byte) Integer.parseInt(text.substring(2 * i, 2 * i + 2), 16);
