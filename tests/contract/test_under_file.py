@@ -13,7 +13,6 @@ from millpond.testing.under_contract import MANY, StoreSite, UnderStoreContract
 from millpond.under.file import FileStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from millpond.under.base import UnderStore
@@ -63,6 +62,6 @@ class FileSite(StoreSite):
 
 class TestFile(UnderStoreContract):
     @pytest.fixture
-    def site(self, tmp_path: Path) -> Iterator[FileSite]:
+    def site(self, tmp_path: Path) -> FileSite:
         (tmp_path / "root").mkdir()
-        yield FileSite(tmp_path / "root")
+        return FileSite(tmp_path / "root")

@@ -11,7 +11,7 @@ import pytest
 
 from millpond.errors import FileChanged, StoreAnswerInvalid, StoreUnavailable
 from millpond.testing.store_model import Fault, StoreModel
-from millpond.testing.under_contract import StoreSite, UnderStoreContract, fetch, names
+from millpond.testing.under_contract import StoreSite, UnderStoreContract, drain, fetch, names
 
 if TYPE_CHECKING:
     from millpond.under.base import UnderStore
@@ -102,8 +102,7 @@ class HttpStoreContract(UnderStoreContract):
         site.model.set(fault=Fault(kind, delta=delta))
         got = bytearray()
         with pytest.raises((StoreAnswerInvalid, StoreUnavailable)):
-            for buffer in store.read(key, 1000, 2000, version):
-                got += buffer
+            drain(store.read(key, 1000, 2000, version), got)
         assert _DATA[1000:2000].startswith(bytes(got))
         site.model.set(fault=Fault(kind, times=1, delta=delta))
         assert fetch(store, key, 1000, 2000, version) == _DATA[1000:2000]
@@ -116,8 +115,7 @@ class HttpStoreContract(UnderStoreContract):
         got = bytearray(next(stream))
         site.put("f", bytes(len(_DATA)))
         with pytest.raises(FileChanged):
-            for buffer in stream:
-                got += buffer
+            drain(stream, got)
         assert len(got) <= 400_000
         assert _DATA.startswith(bytes(got))
 

@@ -25,7 +25,7 @@ from millpond.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from millpond.under.base import ObjectStat, UnderStore
+    from millpond.under.base import Buffer, ObjectStat, UnderStore
 
 MANY = 1050
 """More than a page of any known store."""
@@ -73,6 +73,12 @@ def fetch(store: UnderStore, key: str, start: int, end: int, version: str) -> by
     return b"".join(bytes(buffer) for buffer in store.read(key, start, end, version))
 
 
+def drain(stream: Iterator[Buffer], into: bytearray) -> None:
+    """Keep what came before an error."""
+    for buffer in stream:
+        into += buffer
+
+
 def names(pages: Iterator[list[ObjectStat]]) -> list[tuple[str, bool]]:
     return [(entry.key, entry.is_dir) for page in pages for entry in page]
 
@@ -86,9 +92,8 @@ class UnderStoreContract:
     """The guarantees of ``millpond.under.base``, one test each."""
 
     @pytest.fixture
-    def site(self) -> Iterator[StoreSite]:
+    def site(self) -> StoreSite:
         raise NotImplementedError("provide a StoreSite")
-        yield
 
     @pytest.fixture
     def store(self, site: StoreSite) -> Iterator[UnderStore]:

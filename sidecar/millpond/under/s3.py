@@ -20,6 +20,7 @@ from millpond.errors import (
 from millpond.under import s3_list, s3_options
 from millpond.under.base import Buffer, ObjectStat, UnderStore
 from millpond.under.retry import LockedCounters, Retrier, RetryPolicy
+from millpond.under.s3_errors import shown
 from millpond.under.s3_wire import Answer, S3Wire
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class S3Store(UnderStore):
         marked = first.empty and key and self._head(key + s3_list.FOLDER_SUFFIX)
         if not key or not first.empty or marked:
             return ObjectStat(key=key, length=0, mtime_ms=0, is_dir=True)
-        raise PathNotFound(f"s3://{self.root}/{key} does not exist")
+        raise PathNotFound(f"{shown(self.root, key)} does not exist")
 
     def list(self, key: str, *, recursive: bool = False) -> Iterator[Entries]:
         """As the interface says; a directory known only by its ``dir_$folder$`` marker stands where
@@ -82,7 +83,7 @@ class S3Store(UnderStore):
         prefix = _prefix(key)
         page = self._page(prefix, delimiter=not recursive, token=None)
         if page.empty and page.next_token is None and key and not self.stat(key).is_dir:
-            raise NotADirectory(f"s3://{self.root}/{key} is a file")
+            raise NotADirectory(f"{shown(self.root, key)} is a file")
         return self._pages(prefix, page, recursive)
 
     def read(self, key: str, start: int, end: int, version: str) -> Iterator[Buffer]:
@@ -90,7 +91,7 @@ class S3Store(UnderStore):
         etag, colon, length = version.rpartition(":")
         if not colon or not length.isdigit() or not 0 <= start < end <= int(length):
             raise FileChanged(
-                f"s3://{self.root}/{key} has no bytes {start}-{end} in version {version!r}"
+                f"{shown(self.root, key)} has no bytes {start}-{end} in version {version!r}"
             )
         body = self._obstore
         if body is not None and body.can_name(key):
@@ -124,7 +125,7 @@ class S3Store(UnderStore):
                 etag = answer.header("ETag")
             except ValueError:
                 raise StoreAnswerInvalid(
-                    f"the store's answer about s3://{self.root}/{key} has no length or no time"
+                    f"the store's answer about {shown(self.root, key)} has no length or no time"
                 ) from None
             finally:
                 answer.finish()
@@ -181,7 +182,7 @@ class S3Store(UnderStore):
         self, answer: Answer, key: str, start: int, end: int, etag: str, length: int
     ) -> None:
         """A store or a proxy that ignores ``Range`` or ``If-Match`` must not get a byte through."""
-        what = f"s3://{self.root}/{key}"
+        what = shown(self.root, key)
         got = (answer.header("ETag") or "").removeprefix("W/").strip('"')
         if etag and got and got != etag:
             raise FileChanged(f"{what} has changed since it was opened", cause=f"ETag {got}")

@@ -17,6 +17,7 @@ from millpond.errors import (
     StoreAnswerInvalid,
     StoreUnavailable,
 )
+from millpond.under.s3_errors import shown
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -85,7 +86,7 @@ class ObstoreBody:
         store = self._store
         if store is None:
             raise StoreUnavailable("the store was closed", cause="its mount is gone")
-        what = f"s3://{self._bucket}/{key}"
+        what = shown(self._bucket, key)
         try:
             result = obstore.get(
                 store,

@@ -34,9 +34,15 @@ def error_code(body: bytes) -> tuple[str, str]:
     return root.findtext("{*}Code") or "", root.findtext("{*}Region") or ""
 
 
+def shown(bucket: str, key: str) -> str:
+    """An object's name on one line, whatever characters the key has."""
+    name = f"s3://{bucket}/{key}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
 def refusal(status: int, code: str, region: str, *, bucket: str, key: str) -> MillpondError:
     """The error for an HTTP status and S3 code. Names bucket and key, never a header."""
-    what = f"s3://{bucket}/{key}"
+    what = shown(bucket, key)
     said = f"HTTP {status} {code}".rstrip()
     if status in (301, 307, 308) or (region and code == "AuthorizationHeaderMalformed"):
         return InvalidSetting(
