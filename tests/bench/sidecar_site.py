@@ -30,16 +30,14 @@ def folder_site(files: int = 100, **env: str) -> Iterator[tuple[ProcessSidecar, 
         (root / "data").mkdir()
         for i in range(files):
             (root / "data" / f"part-{i:05d}.parquet").write_bytes(b"x" * 100)
-        old = time.time_ns() - 60 * 10**9  # a file changed just now has no certain version
-        for path in (root / "data").iterdir():
-            os.utime(path, ns=(old, old))
         env = {"MILLPOND_FRESHNESS_MS": "1h", "MILLPOND_CACHE_CAPACITY_BYTES": "1GiB"} | env
         with ProcessSidecar(root / "cache", root / "log", **env) as sidecar:
             with sidecar.await_client() as client:
                 client.mount_add("/d", f"file://{root}/data")
                 paths = [f"/d/part-{i:05d}.parquet" for i in range(files)]
-                for path in paths:
-                    client.stat(path)
+                for path in paths:  # a file changed just now has no certain version for 2 s
+                    while not client.stat(path, force=True).file_id:
+                        time.sleep(0.1)
             yield sidecar, paths
 
 

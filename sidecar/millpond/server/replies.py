@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _pack_length = LENGTH.pack
-_STAT_TAG = wire.Reply.STAT_FIELD_NUMBER << 3 | 2
-_ID_TAG = wire.Reply.ID_FIELD_NUMBER << 3
+_STAT_TAG = bytes([wire.Reply.STAT_FIELD_NUMBER << 3 | 2])
+_ID_TAG = bytes([wire.Reply.ID_FIELD_NUMBER << 3])
 INLINE_MAX_BYTES = INLINE_REPLY_BYTES
 
 
 def varint(value: int) -> bytes:
     """An unsigned integer as protobuf writes it."""
-    if value < 0x80:
-        return value.to_bytes(1, "little")
+    if value < _SHORT:
+        return _VARINTS[value]
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -30,10 +30,19 @@ def varint(value: int) -> bytes:
     return bytes(out)
 
 
+def _short_varint(value: int) -> bytes:
+    return bytes([value]) if value < 0x80 else bytes([value & 0x7F | 0x80, value >> 7])
+
+
+_SHORT = 1 << 12
+_VARINTS = [_short_varint(value) for value in range(_SHORT)]
+
+
 def stat(request: int, info: bytes) -> bytes:
     """The reply to a Stat around a serialised FileInfo, put together without protobuf."""
-    body = b"%c%b%c%b" % (_ID_TAG, varint(request), _STAT_TAG, varint(len(info)))
-    return _pack_length(len(body) + len(info)) + body + info
+    number, size = varint(request), varint(len(info))
+    length = _pack_length(2 + len(number) + len(size) + len(info))
+    return b"".join((length, _ID_TAG, number, _STAT_TAG, size, info))
 
 
 def encode(reply: wire.Reply) -> bytes:
