@@ -37,15 +37,9 @@ class TestMoto(UnderStoreContract):
     # moto checks no signatures.
     test_refused = None  # type: ignore[assignment]
 
-    @pytest.fixture(params=["wire", "obstore"])
-    def site(
-        self,
-        moto_server: MotoServer,
-        bucket: str,
-        model: StoreModel,
-        request: pytest.FixtureRequest,
-    ) -> Iterator[S3Site]:
-        site = S3Site(moto_server, bucket, model, request.param, ODD_KEYS)
+    @pytest.fixture
+    def site(self, moto_server: MotoServer, bucket: str, model: StoreModel) -> Iterator[S3Site]:
+        site = S3Site(moto_server, bucket, model, ODD_KEYS)
         yield site
         site.close()
 

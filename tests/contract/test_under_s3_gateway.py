@@ -1,4 +1,4 @@
-"""S3 against a real server, both ways of fetching bodies."""
+"""S3 against a real server."""
 
 from __future__ import annotations
 
@@ -33,14 +33,8 @@ def bucket(s3_gateway: S3Gateway) -> str:
 
 
 class TestS3Gateway(HttpStoreContract):
-    @pytest.fixture(params=["wire", "obstore"])
-    def site(
-        self,
-        s3_gateway: S3Gateway,
-        bucket: str,
-        model: StoreModel,
-        request: pytest.FixtureRequest,
-    ) -> Iterator[S3Site]:
-        site = S3Site(s3_gateway, bucket, model, request.param, ODD_KEYS)
+    @pytest.fixture
+    def site(self, s3_gateway: S3Gateway, bucket: str, model: StoreModel) -> Iterator[S3Site]:
+        site = S3Site(s3_gateway, bucket, model, ODD_KEYS)
         yield site
         site.close()

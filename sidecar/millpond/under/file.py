@@ -87,9 +87,7 @@ class FileStore(UnderStore):
     def close(self) -> None:
         self._closed = True
 
-    def _read(
-        self, key: str, start: int, end: int, version: str
-    ) -> Generator[Buffer, None, None]:
+    def _read(self, key: str, start: int, end: int, version: str) -> Generator[Buffer, None, None]:
         with _errors(key):
             path = self._path(key)
             # Looked at before it is opened: opening a pipe or a tape acts on it.

@@ -70,4 +70,3 @@ def open_store(uri: str, options: Mapping[str, str]) -> tuple[UnderStore, str]:
             f"the driver for {scheme} can't be loaded", cause=str(e), remedy=driver.install
         ) from e
     return opener(authority, slash + path, options)
-

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from millpond.errors import (
     FileChanged,
@@ -26,16 +26,12 @@ from millpond.under.s3_wire import Answer, S3Wire
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
-    from millpond.under.s3_body import ObstoreBody
-
 Entries = list[ObjectStat]
-DataPath = Literal["auto", "wire", "obstore"]
 _BUFFER_BYTES = 256 << 10
 
 
 class S3Store(UnderStore):
-    """One bucket. ``data_path`` says who fetches bodies: ``auto`` is obstore over TLS, for keys
-    that it can name, and the plain connection otherwise (see ``s3_wire``)."""
+    """One bucket. ``timeout_s`` is how long a connection may be silent."""
 
     scheme = "s3"
 
@@ -45,7 +41,6 @@ class S3Store(UnderStore):
         options: Mapping[str, str],
         *,
         retry: RetryPolicy | None = None,
-        data_path: DataPath = "auto",
         timeout_s: float = 15.0,
     ) -> None:
         parsed = s3_options.parse(options)
@@ -53,13 +48,7 @@ class S3Store(UnderStore):
         self.store_id = parsed.store_id
         self.counters: LockedCounters = LockedCounters()
         self._retrier = Retrier(self.counters, retry)
-        credentials = s3_options.credentials(parsed)
-        self._wire = S3Wire(parsed, credentials, bucket, timeout_s=timeout_s)
-        self._obstore: ObstoreBody | None = None
-        if data_path == "obstore" or (data_path == "auto" and parsed.endpoint.startswith("https")):
-            from millpond.under.s3_body import ObstoreBody
-
-            self._obstore = ObstoreBody(bucket, parsed, credentials, timeout_s=timeout_s)
+        self._wire = S3Wire(parsed, s3_options.credentials(parsed), bucket, timeout_s=timeout_s)
 
     def __repr__(self) -> str:
         return f"S3Store({self.root!r}, store_id={self.store_id!r})"
@@ -93,24 +82,14 @@ class S3Store(UnderStore):
             raise FileChanged(
                 f"{shown(self.root, key)} has no bytes {start}-{end} in version {version!r}"
             )
-        body = self._obstore
-        if body is not None and body.can_name(key):
-            through = body
 
-            def attempt(at: int) -> Generator[Buffer, None, None]:
-                self.counters.add(get=1)
-                return through.read(key, at, end, etag, int(length))
-        else:
-
-            def attempt(at: int) -> Generator[Buffer, None, None]:
-                return self._body(key, at, end, etag, int(length))
+        def attempt(at: int) -> Generator[Buffer, None, None]:
+            return self._body(key, at, end, etag, int(length))
 
         return self._retrier.stream(attempt, start, end)
 
     def close(self) -> None:
         self._wire.close()
-        if self._obstore is not None:
-            self._obstore.close()
 
     def _head(self, key: str) -> ObjectStat | None:
         def attempt() -> ObjectStat | None:
@@ -171,7 +150,6 @@ class S3Store(UnderStore):
         answer = self._wire.send("GET", key, headers=headers)
         try:
             self._check_head(answer, key, start, end, etag, length)
-            # Two buffers in turn would not do: a reader may hold one until it asks for the next.
             buffer = memoryview(bytearray(min(_BUFFER_BYTES, end - start)))
             while n := answer.readinto(buffer):
                 yield buffer[:n]

@@ -32,7 +32,7 @@ def parse(document: bytes) -> Page:
         root = ET.fromstring(document)
         ns = root.tag[: root.tag.index("}") + 1] if root.tag.startswith("{") else ""
         if root.tag != ns + "ListBucketResult":
-            raise ValueError(f"a document {root.tag[len(ns):]!r}")
+            raise ValueError(f"a document {root.tag[len(ns) :]!r}")
         quoted = root.findtext(ns + "EncodingType") == "url"
 
         def name(text: str | None) -> str:
@@ -43,9 +43,7 @@ def parse(document: bytes) -> Page:
         objects = [
             _object(name(e.findtext(ns + "Key")), e, ns) for e in root.iterfind(ns + "Contents")
         ]
-        prefixes = [
-            name(e.findtext(ns + "Prefix")) for e in root.iterfind(ns + "CommonPrefixes")
-        ]
+        prefixes = [name(e.findtext(ns + "Prefix")) for e in root.iterfind(ns + "CommonPrefixes")]
         token = root.findtext(ns + "NextContinuationToken")
         if root.findtext(ns + "IsTruncated") == "true":
             if not token:

@@ -2,7 +2,7 @@
 
 The chain of credentials is botocore's, because it is the one that AWS keeps and documents: mount
 options, environment, shared profile files (SSO and roles included), web identity, container,
-instance. obstore knows no profile files. Only credentials and signing are used of botocore: its
+instance. Only credentials and signing are used of botocore: its
 clients would cost tens of MB and retry by rules of their own.
 """
 

@@ -1,9 +1,8 @@
 """Signed S3 requests over HTTP/1.1 with the key passed through byte for byte.
 
-Why not obstore alone: its paths drop leading and trailing slashes, refuse ``a//b``, ``..`` and
-control characters, and one such key fails a whole LIST. botocore signs; http.client speaks, which
-on plain HTTP costs about half of obstore's CPU per byte. Over TLS bodies go through obstore where
-it can name the key: it decrypts without the GIL.
+botocore signs, http.client speaks. Why not obstore: its paths drop leading and trailing slashes and
+refuse ``a//b``, ``..`` and control characters, one such key fails a whole LIST, its own checks hide
+what a store really answered, and it spends more CPU per byte, with TLS or without.
 """
 
 from __future__ import annotations
@@ -19,7 +18,12 @@ import botocore.exceptions
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 
-from millpond.errors import PermissionDenied, StoreUnavailable
+from millpond.errors import (
+    InvalidSetting,
+    MillpondError,
+    PermissionDenied,
+    StoreUnavailable,
+)
 from millpond.under import s3_errors
 
 if TYPE_CHECKING:
@@ -215,7 +219,13 @@ def _readable(sock: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
-def _unreachable(error: Exception) -> StoreUnavailable:
+def _unreachable(error: Exception) -> MillpondError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return InvalidSetting(
+            "the store's certificate is not trusted",
+            cause=error.verify_message,
+            remedy="Name the authority's certificates in SSL_CERT_FILE, or correct the endpoint",
+        )
     if isinstance(error, TimeoutError):
         cause = "no answer in time"
     elif isinstance(error, ssl.SSLError):

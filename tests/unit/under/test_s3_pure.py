@@ -16,7 +16,6 @@ from millpond.errors import (
     StoreUnavailable,
 )
 from millpond.under import s3_errors, s3_list, s3_options
-from millpond.under.s3_body import ObstoreBody
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -190,15 +189,3 @@ def test_malformed_pages(document: bytes) -> None:
 def test_versions(etag: str | None, version: str, weak: bool) -> None:
     found = s3_list.object_stat("k", 1, 0, etag)
     assert (found.version, found.weak) == (version, weak)
-
-
-@pytest.mark.parametrize(
-    "key", ["", "/a", "a/", "a//b", ".", "a/./b", "../a", "a/..", "a\tb", "a\x7f"]
-)
-def test_keys_that_obstore_would_change(key: str) -> None:
-    assert not ObstoreBody.can_name(key)
-
-
-@pytest.mark.parametrize("key", ["a", "a/b", "...", "a..b/.c", "100%", "a b", "ü"])
-def test_keys_that_obstore_takes(key: str) -> None:
-    assert ObstoreBody.can_name(key)
