@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from millpond.metrics import Metrics
-    from millpond.server.local_socket import Connection
+    from millpond.server.connection import Connection
 
 SILENCE_S = 0.075
 TICK_S = 0.025

@@ -122,8 +122,9 @@ class Sidecar:
         for connection in list(self._verbs.connections):
             connection.close()
         await self._http.stop()
-        for pool in (self._fills, self._lookups, self._disk):
-            if not await asyncio.to_thread(_join, pool):
+        until = time.monotonic() + STOP_S
+        for join in (self._fills.join, self._lookups.close, self._disk.close):
+            if not await asyncio.to_thread(join, max(0.1, until - time.monotonic())):
                 log.warning("work that did not end in %s s is left behind", STOP_S)
         await asyncio.to_thread(self.store.close)
         await asyncio.to_thread(self.namespace.close)
@@ -205,10 +206,6 @@ class Sidecar:
         self.metrics.observe(m.LOOP_LAG_SECONDS, late)
         next_due = loop.time() + LAG_EVERY_S
         self._lag = loop.call_at(next_due, self._watch_lag, loop, next_due)
-
-
-def _join(pool: FillService | Workers) -> bool:
-    return pool.join(STOP_S) if isinstance(pool, FillService) else pool.close(STOP_S)
 
 
 def own_names() -> tuple[str, ...]:

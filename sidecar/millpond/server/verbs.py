@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from millpond.namespace import Namespace
     from millpond.server.admin import Admin
     from millpond.server.calls import Call
-    from millpond.server.local_socket import Connection
+    from millpond.server.connection import Connection
     from millpond.server.shell import FillService
     from millpond.server.workers import Workers
     from millpond.store import BlockStore
