@@ -7,18 +7,16 @@ local), ``lookups`` (may ask a store) or ``fetchers`` (one thread per connection
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from millpond import metrics as m
 from millpond.errors import MillpondError
-from millpond.model.sizes import PAGE_BYTES
 from millpond.server import replies
 from millpond.server.core import schedule as core
 from millpond.server.core.fill import FileSpec
-from millpond.server.core.pages import PageMap, page_map, pages_of, remove
 from millpond.server.fetcher import Arrival, Ended, Fetcher, Job
+from millpond.server.pending import Pending
 from millpond.server.prepare import Located, Prepared, Preparer, check_ranges, read_ranges
 from millpond.server.workers import Workers
 from millpond.wire import millpond_pb2 as wire
@@ -29,28 +27,10 @@ if TYPE_CHECKING:
     from millpond.metrics import Metrics
     from millpond.namespace import Namespace
     from millpond.server.calls import Call
+    from millpond.server.core.pages import PageMap
     from millpond.store import BlockStore, BlockWriter
 
 HOLD_S = 2.0
-
-
-@dataclass(slots=True, eq=False)
-class Pending:
-    """A Fill that is not answered yet."""
-
-    key: int
-    call: Call
-    request: wire.FillRequest
-    ranges: list[tuple[int, int]]
-    inline: bool
-    located: Located | None = None
-    writers: list[BlockWriter] = field(default_factory=list)
-    demand: PageMap = field(default_factory=dict)
-    content: bytearray = field(default_factory=bytearray)
-    lacking: PageMap = field(default_factory=dict)
-    window_present: PageMap = field(default_factory=dict)
-    again: bool = False
-    missed: bool = False
 
 
 class FillService:
@@ -107,9 +87,8 @@ class FillService:
             call.fail(e)
             return
         self._last_key += 1
-        total = sum(end - start for start, end in ranges)
-        inline = total <= min(request.inline_max, replies.INLINE_MAX_BYTES)
-        pending = Pending(self._last_key, call, request, ranges, inline)
+        pending = Pending(self._last_key, call, request, ranges, inline=False)
+        pending.inline = pending.total <= min(request.inline_max, replies.INLINE_MAX_BYTES)
         self._pending[pending.key] = pending
         call.ready = partial(self.core.ready, pending.key)
         pending.located = self._preparer.known(request.path, request.file_id)
@@ -164,7 +143,6 @@ class FillService:
             self._finish_direct(pending, "full_disk")
         else:
             pending.window_present = outcome.window_present
-            pending.demand = page_map(pages_of(start, end) for start, end in pending.ranges)
             self._ask_core(pending)
 
     def _answer_content(self, pending: Pending, content: bytes) -> None:
@@ -181,12 +159,9 @@ class FillService:
         assert located is not None
         file_id = located.file.file_id
         request = pending.request
-        present = dict.fromkeys(pending.demand, 0)
-        present |= {w.block: w.present for w in pending.writers}
+        present = pending.begin()
         self._count_miss(pending, present)
         if pending.inline:
-            pending.content = bytearray(sum(end - start for start, end in pending.ranges))
-            pending.lacking = dict(pending.demand)
             for job in self._jobs.values():
                 job.inline |= job.fetch.file.file_id == file_id
         self._open[file_id] = located
@@ -200,20 +175,15 @@ class FillService:
         )  # fmt: skip
 
     def _count_miss(self, pending: Pending, present: PageMap) -> None:
-        if pending.missed:
+        missing = pending.missing_bytes(present)
+        if not missing or pending.missed:
             return
-        absent = sum(
-            (bits & ~present.get(block, 0)).bit_count() for block, bits in pending.demand.items()
-        )
-        if absent:
-            pending.missed = True
-            asked = sum(end - start for start, end in pending.ranges)
-            missed = min(asked, absent * PAGE_BYTES)
-            if pending.request.intent == wire.Intent.WARM_UP:
-                self._metrics.add(m.WARM_UP_BYTES, missed)
-            else:
-                self._metrics.add(m.MISS_BYTES, missed)
-                self._metrics.add(m.MISS_READS)
+        pending.missed = True
+        if pending.request.intent == wire.Intent.WARM_UP:
+            self._metrics.add(m.WARM_UP_BYTES, missing)
+        else:
+            self._metrics.add(m.MISS_BYTES, missing)
+            self._metrics.add(m.MISS_READS)
 
     # -- what the core says ------------------------------------------------------------------
 
@@ -270,12 +240,9 @@ class FillService:
         file_id = job.fetch.file.file_id
         self._metrics.add(m.FETCHED_BYTES, arrival.size)
         if arrival.data is not None:
-            first = job.fetch.block * 256 + arrival.first
             for pending in self._pending.values():
                 if pending.lacking and pending.request.file_id == file_id:
-                    _copy(pending, first * PAGE_BYTES, arrival.data)
-                    bits = (1 << arrival.last) - (1 << arrival.first)
-                    remove(pending.lacking, job.fetch.block, bits)
+                    pending.take(job.fetch.block, arrival.first, arrival.last, arrival.data)
         self._obey(
             self.core.arrived(
                 arrival.fetch, arrival.first, arrival.last, stored=arrival.stored
@@ -300,15 +267,12 @@ class FillService:
         """All pages came; the block files are asked once more, for they may have been replaced."""
         if pending.inline and not pending.lacking:
             frame = replies.fill_inline(
-                pending.call.request, bytes(pending.content), self._blocks(pending)
+                pending.call.request, bytes(pending.content), pending.blocks()
             )
             self._finish(pending, frame, "inline")
             return
-        lost = {
-            w.block: pending.demand.get(w.block, 0) & ~w.present
-            for w in pending.writers
-        }  # fmt: skip
-        if any(lost.values()) and not pending.again:
+        lost = pending.lost()
+        if lost and not pending.again:
             self._again(pending, lost)
             return
         if pending.inline and pending.writers:
@@ -321,8 +285,7 @@ class FillService:
         located = pending.located
         assert located is not None
         for block, bits in lost.items():
-            if bits:
-                self._obey(self.core.absent(located.file.file_id, block, bits))
+            self._obey(self.core.absent(located.file.file_id, block, bits))
         self._close_writers(pending)
         self._disk.submit(partial(self._prepare, pending))
 
@@ -341,15 +304,12 @@ class FillService:
         if data is None:
             self._finish_present(pending)
         else:
-            frame = replies.fill_inline(pending.call.request, data, self._blocks(pending))
+            frame = replies.fill_inline(pending.call.request, data, pending.blocks())
             self._finish(pending, frame, "inline")
 
     def _finish_present(self, pending: Pending) -> None:
-        frame = replies.fill_present(pending.call.request, self._blocks(pending))
+        frame = replies.fill_present(pending.call.request, pending.blocks())
         self._finish(pending, frame, "present")
-
-    def _blocks(self, pending: Pending) -> list[tuple[int, int]]:
-        return [(w.block, w.generation) for w in pending.writers]
 
     def _finish(self, pending: Pending, frame: bytes, result: str) -> None:
         for writer in pending.writers:
@@ -381,15 +341,3 @@ class FillService:
 def _close_all(writers: list[BlockWriter]) -> None:
     for writer in writers:
         writer.close()
-
-
-def _copy(pending: Pending, start: int, data: bytes) -> None:
-    """Take the part of ``data``, at ``start`` of the file, that the reply will carry."""
-    end = start + len(data)
-    at = 0
-    for low, high in pending.ranges:
-        first, last = max(low, start), min(high, end)
-        if first < last:
-            to = at + first - low
-            pending.content[to : to + last - first] = data[first - start : last - start]
-        at += high - low
