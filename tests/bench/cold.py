@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tests.bench import report
 from tests.bench.data import make
-from tests.bench.jvm import BUILD, Java, find_java
+from tests.bench.jvm import BUILD, Java, find_java, workplace
 from tests.bench.measures import COLD_MEASURES, FIRST_PAGE, Measure
 from tests.bench.proc import machine
 from tests.bench.rounds import Sampler, Series, interleaved
@@ -103,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--mb-per-s", type=float, default=100.0, help="per connection; default: %(default)s")
     add("--measures", default=",".join(m.name for m in COLD_MEASURES), help="%(default)s")
     add("--java")
+    add("--work", type=Path, default=BUILD / "work", help="data and servers; default: %(default)s")
     add("--out", type=Path, default=BUILD / "cold.json")
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
     java = find_java(args.java)
@@ -111,17 +112,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     models = [Model(ms, args.mb_per_s) if ms else None for ms in distances]
     rounds = args.rounds or (1 if args.quick else 7)
     about = machine(BUILD)
-    found = list(
-        rows(
-            java,
-            BUILD / "work",
-            models,
-            big_bytes=(args.size_mib or (32 if args.quick else 1024)) << 20,
-            rounds=rounds,
-            first_page_rounds=rounds if args.quick else max(rounds, 21),
-            measures=measures,
+    with workplace(args.work) as work:
+        found = list(
+            rows(
+                java,
+                work,
+                models,
+                big_bytes=(args.size_mib or (32 if args.quick else 1024)) << 20,
+                rounds=rounds,
+                first_page_rounds=rounds if args.quick else max(rounds, 21),
+                measures=measures,
+            )
         )
-    )
     about |= {"java": java.version, "hadoop": java.hadoop, "quick": args.quick}
     about |= {"interval": "order statistics of the median of paired ratios, 95 %"}
     report.write_json(args.out, {"machine": about, "rows": found})

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from millpond_spark import conf
 from tests.bench import faults_data, report
-from tests.bench.jvm import BUILD, ROOT
+from tests.bench.jvm import BUILD, ROOT, workplace
 from tests.bench.proc import machine
 from tests.bench.site import Model, Site, Store
 
@@ -197,13 +197,14 @@ def _sums(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def run(size: Size, work: Path, out: Path) -> dict[str, Any]:
     """Runs a campaign, writes its JSON and returns it."""
-    table = faults_data.make(work, size.files, size.file_bytes)
-    about = machine(work)
-    with (
-        Store(work / "store", table.root) as store,
-        Site(work / "faults-site", store, size.model) as site,
-    ):
-        figures = Campaign(site, table, size, work).run()
+    with workplace(work):
+        about = machine(work)
+        table = faults_data.make(work, size.files, size.file_bytes)
+        with (
+            Store(work / "store", table.root) as store,
+            Site(work / "faults-site", store, size.model) as site,
+        ):
+            figures = Campaign(site, table, size, work).run()
     document = {"machine": about | {"store_model": size.model.describe()}, **figures}
     report.write_json(out, document)
     return document
@@ -219,6 +220,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--first-byte-ms", type=float, default=15.0)
     add("--mb-per-s", type=float, default=100.0)
     add("--seed", type=int, default=1)
+    add("--work", type=Path, default=BUILD / "work", help="data and servers; default: %(default)s")
     add("--out", type=Path, default=BUILD / "faults.json")
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
     size = Size(
@@ -228,7 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         model=Model(args.first_byte_ms, args.mb_per_s),
         seed=args.seed,
     )
-    document = run(size, BUILD / "work", args.out)
+    document = run(size, args.work, args.out)
     rows = [{"fault": fault, **sums} for fault, sums in document["faults"].items()]
     columns = tuple((key, key.replace("_", " ")) for key in rows[0])
     args.out.with_suffix(".md").write_text(report.markdown(rows, columns))

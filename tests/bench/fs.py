@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tests.bench import report
 from tests.bench.data import Files, make
-from tests.bench.jvm import BUILD, Agent, Java, find_java
+from tests.bench.jvm import BUILD, Agent, Java, find_java, workplace
 from tests.bench.measures import MEASURES, Measure
 from tests.bench.proc import machine
 from tests.bench.rounds import Sampler, Series, Target, interleaved
@@ -77,6 +77,8 @@ def _group_rows(
     gathered: dict[tuple[str, int], list[Series]] = {}
     for fork in range(plan.forks):
         with agent_for(java, targets, f"{'warm' if warm else 'remote'}-{fork}") as agent:
+            if warm and site is not None:
+                site.load(site.HIT)
             if warm:
                 _fill_and_compare(agent, targets, files)
             sampler = Sampler(agent, files, site.pids if site else {})
@@ -195,6 +197,7 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Plan]:
         "--first-byte-ms", type=float, default=15.0, help="of the store model; default: %(default)s"
     )
     add("--mb-per-s", type=float, default=100.0, help="per connection; default: %(default)s")
+    add("--work", type=Path, default=BUILD / "work", help="data and servers; default: %(default)s")
     add("--out", type=Path, default=BUILD / "fs.json")
     args = parser.parse_args(argv)
     quick = args.quick
@@ -233,7 +236,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "forks": plan.forks,
         "big_file_mib": plan.big_bytes >> 20,
     }
-    found = rows(plan, java, BUILD / "work")
+    with workplace(args.work) as work:
+        found = rows(plan, java, work)
     report.write_json(args.out, {"machine": about, "rows": found})
     args.out.with_suffix(".md").write_text(report.markdown(found))
     report.show(found, f"fs on Java {java.version}, Hadoop {java.hadoop}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import re
 import shutil
 import subprocess
+import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,7 +18,7 @@ import millpond_jars
 from millpond_spark import s3a as s3a_connector
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,6 +73,20 @@ def _s3a() -> list[Path]:
     return [*s3a_connector.fetch(), *sorted(beside)]
 
 
+@contextmanager
+def workplace(folder: Path) -> Iterator[Path]:
+    """A folder for data and servers that no other measurement uses meanwhile."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(
+                f"another measurement uses {folder}; wait for it, or name another with --work"
+            ) from None
+        yield folder
+
+
 def client_jar() -> Path:
     """The jar of ``cache://``; raises, naming the build command, where it was not built."""
     return millpond_jars.client()
@@ -94,12 +111,15 @@ def _classes() -> Path:
     digest = hashlib.sha256(b"".join(s.read_bytes() for s in sources)).hexdigest()[:12]
     out = BUILD / f"classes-{digest}"
     if not out.exists():
-        made = BUILD / f"classes-{digest}.new"
-        shutil.rmtree(made, ignore_errors=True)
+        BUILD.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix="classes-", dir=BUILD))
         path = ":".join(str(jar) for jar in _resolve(POM, COMPILE_HADOOP))
         _run(["javac", "--release", "11", "-Xlint:all", "-Werror", "-proc:none", "-cp", path,
               "-d", str(made), *map(str, sources)])  # fmt: skip
-        made.rename(out)
+        try:
+            made.rename(out)
+        except OSError:  # another process was faster, with the same classes
+            shutil.rmtree(made)
     return out
 
 

@@ -23,7 +23,7 @@ class Target:
     uri: str
     base: str  # of the files, without a trailing slash
     conf: Mapping[str, str]
-    before: Callable[[], None] | None = None  # makes it cold, before each sample
+    before: Callable[[Agent], None] | None = None  # makes it cold, before each sample
 
     def open(self, agent: Agent) -> None:
         fields = {"name": self.name, "uri": self.uri}
@@ -60,7 +60,7 @@ class Sampler:
     ) -> dict[str, Any]:
         """One timed run; the CPU of the other processes and the client's counters beside it."""
         if target.before is not None:
-            target.before()
+            target.before(self.agent)
         fields = {"fs": target.name, "threads": threads}
         fields |= measure.fields(target.base, self._files) | measure.work(ops, seed)
         counters = self.agent.ask("stats", {"fs": target.name})

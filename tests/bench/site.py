@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import obstore
 from obstore.store import S3Store
 
+from millpond.server.local_client import LocalClient
 from millpond.testing.s3_gateway import S3Gateway
 from millpond.testing.store_model import StoreModel
 from millpond_spark.demo.sidecar import SidecarProcess
@@ -112,6 +113,7 @@ class Site(_Opened):
         self._store = store
         self._model = model
         self.cache_dir = directory / "cache"
+        self._paths = 0
 
     def start(self) -> None:
         shutil.rmtree(self._directory, ignore_errors=True)
@@ -176,7 +178,15 @@ class Site(_Opened):
 
     def evict(self, path: str = COLD) -> None:
         """Forgets everything cached at and below ``path``."""
-        self._sidecar.run("evict", path)
+        with LocalClient.connect(self.cache_dir) as client:
+            client.evict(path)
+
+    def another_path(self) -> Path:
+        """A path of the cache directory that nobody has used yet."""
+        self._paths += 1
+        link = self._directory / f"cache-{self._paths}"
+        link.symlink_to(self.cache_dir)
+        return link
 
     def load(self, path: str) -> None:
         """Caches everything at and below ``path``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,29 @@ def declared(name: str, files: Files, site: Site | None) -> Target:
     if name == "cache_hit":
         return Target(name, "cache:///", f"cache://{site.HIT}", conf)
     if name == "cache_cold":
-        return Target(name, "cache:///", f"cache://{site.COLD}", conf, before=site.evict)
+        target = Target(name, "cache:///", f"cache://{site.COLD}", conf)
+        return replace(target, before=Cold(target, site))
     raise ValueError(f"no target {name!r}; there are {', '.join((*WARM, *REMOTE))}")
+
+
+class Cold:
+    """Makes a cache target cold: nothing cached, and a client that has nothing open.
+
+    The client keeps the descriptors of blocks for a while, and rightly reads on from evicted ones.
+    There is one client per process and path of the cache directory, so a new one gets a new path.
+    """
+
+    def __init__(self, target: Target, site: Site) -> None:
+        self._target = target
+        self._site = site
+
+    def __call__(self, agent: Agent) -> None:
+        self._site.evict()
+        agent.ask("close", {"fs": self._target.name})
+        link = self._site.another_path()
+        replace(self._target, conf={**self._target.conf, "fs.cache.dir": str(link)}).open(agent)
+        # Connected, the mount known and its direct connector there, before the clock runs.
+        agent.ask("touch", {"fs": self._target.name, "path": self._target.base})
 
 
 def agent_for(java: Java, targets: Sequence[Target], name: str) -> Agent:

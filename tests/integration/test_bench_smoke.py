@@ -33,7 +33,7 @@ def test_measurements_are_listed_by_name(capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.timeout(300)
 def test_fs_writes_every_declared_row(tmp_path: Path) -> None:
     out = tmp_path / "fs.json"
-    assert fs.main(["--quick", "--out", str(out)]) == 0
+    assert fs.main(["--quick", "--work", str(tmp_path / "work"), "--out", str(out)]) == 0
     document = json.loads(out.read_text())
     assert {"cpu", "cores", "java", "store_model", "page_cache"} <= set(document["machine"])
     rows = {(r["measure"], r["target"]): r for r in document["rows"]}
@@ -54,7 +54,8 @@ def test_fs_writes_every_declared_row(tmp_path: Path) -> None:
 @pytest.mark.timeout(300)
 def test_cold_writes_every_declared_row(tmp_path: Path) -> None:
     out = tmp_path / "cold.json"
-    assert cold.main(["--quick", "--first-byte-ms", "0,5", "--out", str(out)]) == 0
+    options = ["--quick", "--first-byte-ms", "0,5", "--work", str(tmp_path / "work")]
+    assert cold.main([*options, "--out", str(out)]) == 0
     rows = json.loads(out.read_text())["rows"]
     found = {(r["measure"], r["target"], r["first_byte_ms"]) for r in rows}
     assert found == {(m.name, t, ms) for m in COLD_MEASURES for t in REMOTE for ms in (0, 5)}

@@ -24,7 +24,8 @@ import org.apache.hadoop.fs.StorageStatistics.LongStatistic;
  * Command} a line, each answered by one line of JSON. It knows no target: they are configuration.
  *
  * <p>{@code fs name uri conf.*} makes a file system; {@code run fs measure …} takes one sample;
- * {@code digest} reads a file to its end; {@code stats} dumps counters; {@code close} ends one.
+ * {@code digest} reads files to their end; {@code touch} asks for one status; {@code stats} dumps
+ * counters; {@code close} ends a file system.
  */
 public final class Agent {
   private final Map<String, FileSystem> systems = new HashMap<>();
@@ -62,6 +63,9 @@ public final class Agent {
         return digest(system(command), command);
       case "stats":
         return stats(system(command));
+      case "touch":
+        system(command).getFileStatus(new Path(command.text("path")));
+        return Map.of();
       case "close":
         systems.remove(command.text("fs")).close();
         return Map.of();
