@@ -277,14 +277,13 @@ class FileFill:
                 remove(waiter.missing, state.block, bits)
                 waiter.advance()
                 gained.append(waiter)
-        if stored:
-            self._prune_windows()
         return gained
 
     def ended(self, fetch: int) -> FetchState:
         """The fetch is over; what did not arrive is absent again, and claimable if wanted."""
         state = self.fetches.pop(fetch)
         remove(self.flying, state.block, state.left)
+        self._prune_windows()
         if state.left:
             queued = {id(w) for w in self._unclaimed}
             for waiter in self.waiters.values():

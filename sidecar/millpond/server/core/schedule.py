@@ -110,6 +110,7 @@ class FillScheduler:
         self._demand: OrderedDict[bytes, FileFill] = OrderedDict()
         self._ahead: OrderedDict[bytes, FileFill] = OrderedDict()
         self._next_fetch = 0
+        self._range_pages = max(1, min(PAGES_PER_BLOCK, limits.range_bytes // PAGE_BYTES))
         self.active = 0
         self.active_ahead = 0
         self.flying_bytes = 0
@@ -304,7 +305,7 @@ class FillScheduler:
         """Begin fetches while there is work and room."""
         limits = self.limits
         spare = max(1, limits.connections // 4) if limits.connections > 1 else 0
-        while self.active < limits.connections:
+        while self.active < limits.connections and (self._demand or self._ahead):
             state = self._claim(self._demand, limits.memory_bytes)
             if state is None and self.active_ahead < limits.connections - spare:
                 state = self._claim(self._ahead, limits.memory_bytes * 3 // 4)
@@ -339,10 +340,6 @@ class FillScheduler:
             self.flying_bytes += state.left_bytes
             return state
         return None
-
-    @property
-    def _range_pages(self) -> int:
-        return max(1, min(PAGES_PER_BLOCK, self.limits.range_bytes // PAGE_BYTES))
 
     def _forget(self, fill: FileFill) -> None:
         if fill.idle:
