@@ -1,0 +1,393 @@
+"""Blocks: creating, finding, checking and unlinking block files.
+
+All changes of one block's *name* (link, unlink, set aside) happen under its stripe lock; the index
+lock is taken inside it, never around it. A block with an open writer, or held, is not evicted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+import time
+from array import array
+from typing import TYPE_CHECKING
+
+from crc32c import crc32c
+
+from millpond.errors import Corrupt, MillpondError, NoSpace, UnknownFormat
+from millpond.model.block import READ_BYTES, Header
+from millpond.model.paths import block_name
+from millpond.model.sizes import PAGE_BYTES, page_count, page_mask
+from millpond.store.disk import as_error, is_full
+from millpond.store.space import BLOCK_KEY_BYTES, block_key
+from millpond.store.writing import FULL_DISK_TRIES, BlockWriter, read_pages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from millpond.store.space import Space
+    from millpond.store.tree import Tree
+
+_STRIPES = 64
+_NEW_BLOCK_BYTES = 4096  # what a block takes before its first page
+_HOLDS_SWEPT_AT = 4096
+
+
+class Blocks:
+    """The block files of one cache dir."""
+
+    def __init__(self, tree: Tree, space: Space) -> None:
+        self.disk = tree.disk
+        self._tree, self._space = tree, space
+        self._stripes = [threading.Lock() for _ in range(_STRIPES)]
+        self._open: dict[bytes, BlockWriter] = {}
+        self._open_lock = threading.Lock()
+        self._held: dict[bytes, float] = {}
+        self.corrupt_pages = 0
+
+    # -- what may not be evicted
+
+    def hold(self, key: bytes, seconds: float) -> None:
+        """Not evicted for ``seconds``. Memory only, no lock."""
+        self._held[key] = max(time.monotonic() + seconds, self._held.get(key, 0.0))
+
+    def in_use(self, key: bytes) -> bool:
+        """Whether a writer is open or the block is held."""
+        if key in self._open:
+            return True
+        until = self._held.get(key)
+        return until is not None and until > time.monotonic()
+
+    def sweep_holds(self) -> None:
+        """Forget the holds that have run out."""
+        if len(self._held) < _HOLDS_SWEPT_AT:
+            return
+        now = time.monotonic()
+        for key, until in list(self._held.items()):
+            if until <= now:
+                self._held.pop(key, None)
+
+    # -- writers
+
+    def writer(self, file_id: bytes, block: int, valid_bytes: int) -> BlockWriter:
+        """The shared writer of a block, which is created if absent. Raises NoSpace."""
+        key = block_key(file_id, block)
+        for attempt in range(1, FULL_DISK_TRIES + 1):
+            try:
+                with self._stripe(key):
+                    return self._shared(key) or self._opened(key, file_id, block, valid_bytes)
+            except OSError as e:
+                room = is_full(e) and attempt < FULL_DISK_TRIES
+                if not (room and self.make_room(PAGE_BYTES * attempt, 16 * attempt)):
+                    raise as_error(e, "opening a block") from e
+        raise NoSpace("the cache disk stays full")
+
+    def _shared(self, key: bytes) -> BlockWriter | None:
+        writer = self._hold_open(key)
+        if writer is None or writer.still_linked():
+            return writer
+        self.lost(writer)
+        self.give_back(writer)
+        return None
+
+    def _hold_open(self, key: bytes) -> BlockWriter | None:
+        with self._open_lock:
+            writer = self._open.get(key)
+            if writer is not None:
+                writer.references += 1
+            return writer
+
+    def _opened(self, key: bytes, file_id: bytes, block: int, valid_bytes: int) -> BlockWriter:
+        path = self._path(file_id, block)
+        header = Header(file_id, block, valid_bytes, secrets.randbits(64))
+        while True:
+            found = self._existing(path, header)
+            if found is None:
+                found = self._create(path, header)
+            if found is not None:
+                break
+        writer, size = found
+        with self._open_lock:
+            self._open[key] = writer
+        self._space.put(self._space.content, key, size)
+        return writer
+
+    def _existing(self, path: Path, wanted: Header) -> tuple[BlockWriter, int] | None:
+        """The block that is there, if it is sound; what is not sound is taken away."""
+        try:
+            fd = self.disk.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            return None
+        try:
+            header, present, crcs = self._header(fd, path)
+            if header.valid_bytes != wanted.valid_bytes:
+                raise Corrupt("block of another length than its file's")
+            size = self.disk.stat(fd).st_blocks * 512
+            return BlockWriter(self, header, fd, present, array("I", crcs)), size
+        except UnknownFormat as e:
+            self.disk.close(fd)
+            self._tree.set_aside(path, str(e))
+        except Corrupt:
+            self.disk.close(fd)
+            self._count_bad()
+            self.disk.unlink(path)
+        except BaseException:
+            self.disk.close(fd)
+            raise
+        return None
+
+    def _header(self, fd: int, path: Path) -> tuple[Header, int, memoryview]:
+        """A block file's header; Corrupt also where it is another block's, or cut."""
+        header, present, crcs = Header.parse(self.disk.pread(fd, READ_BYTES, 0), crc32c)
+        if path.parts[-2:] != (header.file_id.hex(), str(header.block)):
+            raise Corrupt("block file under another block's name")
+        if self.disk.stat(fd).st_size != header.file_bytes:
+            raise Corrupt("block file is cut")
+        return header, present, crcs
+
+    def _create(self, path: Path, header: Header) -> tuple[BlockWriter, int] | None:
+        """A new block, linked; None if one appeared under the name meanwhile."""
+        self._space.reserve(_NEW_BLOCK_BYTES)
+        fd = -1
+        try:
+            staged, fd = self._tree.stage()
+            try:
+                self.disk.pwrite(fd, header.pack(crc32c), 0)
+                self.disk.truncate(fd, header.file_bytes)
+                self._link(staged, path)
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    self.disk.unlink(staged)
+            size = self.disk.stat(fd).st_blocks * 512
+            return BlockWriter(self, header, fd, 0, array("I", bytes(4 * 256))), size
+        except FileExistsError:
+            self.disk.close(fd)
+            return None
+        except BaseException:
+            if fd >= 0:
+                self.disk.close(fd)
+            raise
+        finally:
+            self._space.release(_NEW_BLOCK_BYTES)
+
+    def _link(self, staged: Path, path: Path) -> None:
+        while True:  # the directory may vanish with the last block of the file
+            try:
+                self.disk.link(staged, path)
+                return
+            except FileNotFoundError:
+                if not staged.exists():
+                    raise
+                self._tree.make_dir(path.parent)
+
+    def give_back(self, writer: BlockWriter) -> None:
+        key = block_key(writer.file_id, writer.block)
+        with self._open_lock:
+            writer.references -= 1
+            if writer.references:
+                return
+            if self._open.get(key) is writer:
+                del self._open[key]
+        writer.release_file()
+
+    # -- what writers tell
+
+    def reserve(self, size: int) -> None:
+        self._space.reserve(size)
+
+    def release(self, size: int) -> None:
+        self._space.release(size)
+
+    def make_room(self, size: int, inodes: int = 0) -> int:
+        """Evict after the disk said it is full; the bytes freed."""
+        self._space.look()
+        return self._space.free(size, inodes)
+
+    def grown(self, writer: BlockWriter, size: int) -> None:
+        if writer.linked:
+            key = block_key(writer.file_id, writer.block)
+            self._space.resize(self._space.content, key, size)
+
+    def lost(self, writer: BlockWriter) -> None:
+        """The writer's inode has no name any more."""
+        key = block_key(writer.file_id, writer.block)
+        writer.linked = False
+        with self._open_lock:
+            if self._open.get(key) is not writer:
+                return
+            del self._open[key]
+        self._space.drop(self._space.content, key)
+
+    def found_bad(self, writer: BlockWriter) -> None:
+        self._count_bad()
+        self.remove(block_key(writer.file_id, writer.block), generation=writer.generation)
+
+    def _count_bad(self) -> None:
+        with self._open_lock:
+            self.corrupt_pages += 1
+
+    # -- reading
+
+    def page_map(self, file_id: bytes, block: int) -> int:
+        """The pages present on disk; 0 for an absent block. An unsound one is taken away."""
+        key = block_key(file_id, block)
+        writer = self._hold_open(key)
+        if writer is not None:
+            try:
+                if writer.still_linked():
+                    return writer.present
+            finally:
+                self.give_back(writer)
+        with self._looking(key) as found:
+            return found[2] if found else 0
+
+    def read(self, file_id: bytes, block: int, start: int, end: int) -> bytes | None:
+        """Verified bytes [start, end) of the block; None if a page is absent or bad."""
+        key = block_key(file_id, block)
+        first, last = start // PAGE_BYTES, page_count(end)
+        with self._looking(key) as found:
+            if found is None:
+                return None
+            fd, header, present, crcs = found
+            wanted = page_mask(first, last)
+            if not 0 <= start <= end <= header.valid_bytes or present & wanted != wanted:
+                return None
+            data = read_pages(self.disk, fd, header, crcs, first, last)
+        if data is None:
+            self._count_bad()
+            self.remove(key, generation=header.generation)
+            return None
+        return data[start - first * PAGE_BYTES : end - first * PAGE_BYTES]
+
+    def report_bad_page(self, file_id: bytes, block: int, page: int, generation: int) -> bool:
+        """Look at the page ourselves; unlink the block if it is bad (True)."""
+        key = block_key(file_id, block)
+        with self._looking(key) as found:
+            if found is None:
+                return False
+            fd, header, present, crcs = found
+            if header.generation != generation or not present >> page & 1:
+                return False
+            if read_pages(self.disk, fd, header, crcs, page, page + 1) is not None:
+                return False
+        self._count_bad()
+        self.remove(key, generation=generation)
+        return True
+
+    @contextlib.contextmanager
+    def _looking(self, key: bytes) -> Iterator[tuple[int, Header, int, memoryview] | None]:
+        """The block file opened for reading; None if it is absent or unsound (then removed)."""
+        path = self._path(*_parts(key))
+        try:
+            fd = self.disk.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            if key not in self._open:
+                self._space.drop(self._space.content, key)
+            yield None
+            return
+        except OSError as e:
+            raise as_error(e, "reading a block") from e
+        try:
+            found: tuple[int, Header, int, memoryview] | None
+            try:
+                found = (fd, *self._header(fd, path))
+            except (Corrupt, UnknownFormat) as e:
+                found = None
+                self._take_away(key, fd, e)
+            except OSError as e:
+                raise as_error(e, "reading a block") from e
+            yield found
+        finally:
+            self.disk.close(fd)
+
+    def _take_away(self, key: bytes, fd: int, why: MillpondError) -> None:
+        path = self._path(*_parts(key))
+        with self._stripe(key):
+            try:
+                if os.stat(path).st_ino != self.disk.stat(fd).st_ino:
+                    return
+            except FileNotFoundError:
+                return
+            if isinstance(why, UnknownFormat):
+                self._tree.set_aside(path, str(why))
+                self._forget(key)
+            else:
+                self._count_bad()
+                self._unlink(key)
+
+    # -- unlinking
+
+    def evict(self, key: bytes) -> bool:
+        """Unlink a victim unless it came into use meanwhile."""
+        with self._stripe(key):
+            if self.in_use(key):
+                return False
+            self._unlink(key)
+            return True
+
+    def remove(self, key: bytes, generation: int | None = None) -> int:
+        """Unlink a block whether or not it is in use; the bytes freed.
+
+        With a ``generation``, only that inode: another one has taken its place already.
+        """
+        with self._stripe(key):
+            if generation is not None and self._generation(key) != generation:
+                return 0
+            return self._unlink(key)
+
+    def _generation(self, key: bytes) -> int | None:
+        try:
+            fd = self.disk.open(self._path(*_parts(key)), os.O_RDONLY)
+        except OSError:
+            return None
+        try:
+            return Header.parse(self.disk.pread(fd, READ_BYTES, 0), crc32c)[0].generation
+        except MillpondError:
+            return None
+        finally:
+            self.disk.close(fd)
+
+    def _unlink(self, key: bytes) -> int:
+        path = self._path(*_parts(key))
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                self.disk.unlink(path)
+        except OSError as e:
+            raise as_error(e, "unlinking a block") from e
+        size = self._forget(key)
+        with contextlib.suppress(OSError):  # others are in it, or it is gone
+            os.rmdir(path.parent)
+        return size
+
+    def _forget(self, key: bytes) -> int:
+        with self._open_lock:
+            writer = self._open.pop(key, None)
+        if writer is not None:
+            writer.linked = False
+        return self._space.drop(self._space.content, key)
+
+    def drop_file(self, file_id: bytes) -> int:
+        """Unlink every block of a file version; the bytes freed."""
+        directory = self._path(file_id, 0).parent
+        try:
+            numbers = {int(name) for name in os.listdir(directory) if name.isdecimal()}
+        except (FileNotFoundError, NotADirectoryError):
+            numbers = set()
+        with self._open_lock:
+            keys = {key for key in self._open if key[:16] == file_id}
+        keys |= {block_key(file_id, n) for n in numbers if n < 1 << 32}
+        return sum(self.remove(key) for key in keys)
+
+    def _path(self, file_id: bytes, block: int) -> Path:
+        return self._tree.directory / block_name(file_id, block)
+
+    def _stripe(self, key: bytes) -> threading.Lock:
+        assert len(key) == BLOCK_KEY_BYTES
+        return self._stripes[(key[0] ^ key[-4]) % _STRIPES]
+
+
+def _parts(key: bytes) -> tuple[bytes, int]:
+    return key[:16], int.from_bytes(key[16:], "little")

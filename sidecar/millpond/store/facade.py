@@ -1,0 +1,370 @@
+"""BlockStore: the cache directory of one node as the sidecar sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import secrets
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crc32c import crc32c
+
+from millpond.errors import Corrupt, InvalidSetting, MillpondError
+from millpond.model.records import DirStamp, Meta, pack_mounts
+from millpond.store import node, snapshot
+from millpond.store.blocks import Blocks
+from millpond.store.disk import Disk, as_error
+from millpond.store.epochs import Epochs
+from millpond.store.eviction import policy_named
+from millpond.store.lease import LeaseKeeper
+from millpond.store.meta import Metas
+from millpond.store.reconcile import Reconciler
+from millpond.store.space import Space, Victim, block_key, meta_key
+from millpond.store.tree import Tree
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Sequence
+
+    from millpond.store.writing import BlockWriter
+
+log = logging.getLogger(__name__)
+SNAPSHOT_EVERY_S = 60.0
+LOOK_EVERY_S = 1.0
+FIRST_SHARE = 0.80  # of the disk's free space, at first start
+_TOKEN = re.compile(r"[0-9a-f]{64}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """What the cache holds and did since the start of this process."""
+
+    capacity_bytes: int
+    limit_bytes: int  # what it may take now: less than the capacity on a disk that others fill
+    used_bytes: int
+    blocks: int
+    metas: int
+    dirs: int
+    inodes: int
+    evicted_bytes: int
+    evicted_blocks: int
+    corrupt_pages: int
+    free_disk_bytes: int
+    free_disk_inodes: int
+    policy: str
+    reconciled: bool
+
+
+class BlockStore:
+    """Blocks, meta and stamps on disk, within a space; see ``model/block.py`` for the protocol.
+
+    All methods block and may be called from any thread, but for ``touch``, ``touch_meta``, ``hold``
+    and ``stats``, which touch memory only. They raise ``millpond.errors`` only. Whatever is deleted
+    by hand in the cache dir, at any time, is absent from then on and nothing worse.
+    """
+
+    def __init__(
+        self,
+        tree: Tree,
+        capacity_bytes: int | None,
+        policy: str,
+        high: float,
+        low: float,
+        aliases: Sequence[str],
+    ) -> None:
+        chosen = policy_named(policy)
+        if not 0 < low <= high <= 1:
+            raise InvalidSetting(
+                f"evict_low {low} and evict_high {high} make no sense",
+                remedy="Choose 0 < evict_low ≤ evict_high ≤ 1",
+            )
+        self._tree = tree
+        self.directory = tree.directory
+        self.boot_id = uuid.UUID(Path("/proc/sys/kernel/random/boot_id").read_text().strip()).bytes
+        self.instance = secrets.randbits(64)
+        self._node_lock = threading.Lock()
+        self._node = self._load_node(capacity_bytes, aliases)
+        self.node_id = self._node["node.id"]
+        self.token = self._load_token()
+        self._epochs = Epochs(tree)
+        capacity = int(self._node["capacity"])
+        self._space = Space(chosen, capacity, high, low, self._statvfs)
+        self._blocks = Blocks(tree, self._space)
+        self._metas = Metas(tree, self._space, self._epochs)
+        self._space.blocked = self._blocks.in_use
+        self._space.delete = self._delete
+        snapshot.load(tree, self._space.segments)
+        self._space.look()
+        self._policy = policy
+        self._lease = LeaseKeeper(tree, self._epochs, self.boot_id, self.instance)
+        self._lease.healed = self._heal_files
+        self._mounts: bytes | None = None
+        self._stop = threading.Event()
+        self._reconciled = threading.Event()
+        self._saved_changes = -1
+        self._closed = False
+        self._threads = [
+            threading.Thread(target=self._reconcile, name="reconcile", daemon=True),
+            threading.Thread(target=self._keep_house, name="housekeeper", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        *,
+        capacity_bytes: int | None = None,
+        policy: str = "s3fifo",
+        high: float = 0.95,
+        low: float = 0.90,
+        aliases: Sequence[str] = (),
+        disk: Disk | None = None,
+    ) -> BlockStore:
+        """Take a cache directory, making it where it is absent.
+
+        ``capacity_bytes`` None: as remembered, else 80 % of what the disk has free. Raises
+        CacheDirUnusable, UnknownFormat (a newer release's directory), InvalidSetting.
+        """
+        tree = Tree(directory, disk)
+        try:
+            return cls(tree, capacity_bytes, policy, high, low, aliases)
+        except OSError as e:
+            tree.close()
+            raise as_error(e, "opening it") from e
+        except BaseException:
+            tree.close()
+            raise
+
+    # -- who this node is
+
+    def _load_node(self, capacity_bytes: int | None, aliases: Sequence[str]) -> dict[str, str]:
+        path = self.directory / "node.properties"
+        try:
+            values = node.load(path) or node.new()
+        except Corrupt as e:
+            self._tree.set_aside(path, str(e))
+            values = node.new()
+        values["node.aliases"] = ",".join(aliases)
+        if capacity_bytes is not None:
+            values["capacity"] = str(capacity_bytes)
+        elif not values.get("capacity", "").isdecimal() or int(values["capacity"]) <= 0:
+            fs = self._statvfs()
+            values["capacity"] = str(int(fs.f_bavail * fs.f_frsize * FIRST_SHARE))
+        self._tree.replace("node.properties", node.render(values).encode(), durable=True)
+        return values
+
+    def _load_token(self) -> str:
+        path = self.directory / "token"
+        with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
+            token = path.read_text().strip()
+            if _TOKEN.match(token):
+                return token
+        token = secrets.token_hex(32)
+        self._tree.replace("token", token.encode(), durable=True)
+        return token
+
+    def publish_node(self, **properties: str) -> None:
+        """Merge ``properties`` into node.properties."""
+        with self._node_lock:
+            self._node.update(properties)
+            data = node.render(self._node).encode()
+            self._guarded(lambda: self._tree.replace("node.properties", data, durable=True))
+
+    def publish_mounts(self, table: bytes) -> None:
+        """Publish a serialised ``wire.MountTable``."""
+        self._mounts = data = pack_mounts(table, crc32c)
+        self._guarded(lambda: self._tree.replace("mounts", data))
+
+    def _guarded(self, write: Callable[[], object]) -> None:
+        try:
+            write()
+        except OSError as e:
+            raise as_error(e, "publishing") from e
+
+    def start_lease(self, protocol_min: int, protocol_max: int) -> None:
+        """Tell clients, from now on until ``close``, that what meta says holds."""
+        try:
+            self._lease.start(protocol_min, protocol_max)
+        except OSError as e:
+            raise as_error(e, "writing the lease") from e
+
+    @property
+    def epochs_id(self) -> int:
+        """The id of the epoch table; another one after the file was deleted by hand."""
+        return self._epochs.id
+
+    def _heal_files(self) -> None:
+        """Write again what was deleted by hand: the small files at the top."""
+        if not (self.directory / "node.properties").exists():
+            self.publish_node()
+        if not (self.directory / "token").exists():
+            self._tree.replace("token", self.token.encode(), durable=True)
+        if self._mounts is not None and not (self.directory / "mounts").exists():
+            self._tree.replace("mounts", self._mounts)
+
+    # -- blocks
+
+    def writer(self, file_id: bytes, block: int, valid_bytes: int) -> BlockWriter:
+        """The writer of a block, shared by all who have it open; each gives it back by ``close``.
+
+        Creates and links the block if it is absent. Raises NoSpace.
+        """
+        return self._blocks.writer(file_id, block, valid_bytes)
+
+    def page_map(self, file_id: bytes, block: int) -> int:
+        """Bits of the pages on disk; 0 if the block is absent or unsound."""
+        return self._blocks.page_map(file_id, block)
+
+    def read(self, file_id: bytes, block: int, start: int, end: int) -> bytes | None:
+        """Verified bytes [start, end) within the block; None if any page is absent or bad."""
+        return self._blocks.read(file_id, block, start, end)
+
+    def touch(self, file_id: bytes, block: int, reads: int = 1) -> None:
+        """The block was read. Memory only."""
+        self._space.touch(self._space.content, block_key(file_id, block), reads)
+
+    def touch_meta(self, digest: bytes, reads: int = 1) -> None:
+        """The meta of this path hash was read. Memory only."""
+        self._space.touch(self._space.content, meta_key(digest), reads)
+        self._space.touch(self._space.names, digest, reads)
+
+    def hold(self, file_id: bytes, block: int, seconds: float = 2.0) -> None:
+        """Do not evict the block before that. Memory only."""
+        self._blocks.hold(block_key(file_id, block), seconds)
+
+    def report_bad_page(self, file_id: bytes, block: int, page: int, generation: int) -> bool:
+        """A reader met a bad page: True if we find it so too; the block is then unlinked."""
+        return self._blocks.report_bad_page(file_id, block, page, generation)
+
+    def drop_file(self, file_id: bytes) -> int:
+        """Unlink all blocks of a file version; the bytes freed."""
+        return self._blocks.drop_file(file_id)
+
+    # -- meta and stamps
+
+    def put_meta(self, meta: Meta) -> None:
+        self._metas.put_meta(meta)
+
+    def get_meta(self, store_path: str) -> Meta | None:
+        return self._metas.get_meta(store_path)
+
+    def drop_meta(self, store_path: str) -> None:
+        self._metas.drop_meta(store_path)
+
+    def put_dir(self, stamp: DirStamp) -> None:
+        self._metas.put_dir(stamp)
+
+    def get_dir(self, store_path: str) -> DirStamp | None:
+        return self._metas.get_dir(store_path)
+
+    def drop_dir(self, store_path: str) -> None:
+        self._metas.drop_dir(store_path)
+
+    # -- space
+
+    def evict(self, file_ids: Iterable[bytes]) -> int:
+        """Unlink all blocks of these file versions; the bytes freed."""
+        return sum(self.drop_file(file_id) for file_id in file_ids)
+
+    def free(self, size_bytes: int) -> int:
+        """Evict, as the policy chooses, until that much is free; the bytes freed."""
+        return self._space.free(size_bytes)
+
+    def stats(self) -> StoreStats:
+        """Memory only."""
+        space = self._space
+        blocks, metas, dirs = space.content.blocks, len(space.names), len(space.stamps)
+        return StoreStats(
+            capacity_bytes=space.capacity_bytes,
+            limit_bytes=space.limit_bytes,
+            used_bytes=space.used_bytes,
+            blocks=blocks,
+            metas=metas,
+            dirs=dirs,
+            inodes=blocks + metas + dirs,
+            evicted_bytes=space.evicted_bytes,
+            evicted_blocks=space.evicted_blocks,
+            corrupt_pages=self._blocks.corrupt_pages,
+            free_disk_bytes=space.free_bytes,
+            free_disk_inodes=space.free_inodes,
+            policy=self._policy,
+            reconciled=self._reconciled.is_set(),
+        )
+
+    def _delete(self, victim: Victim) -> bool:
+        if victim.segment is self._space.stamps:
+            self._metas.remove_dir(victim.key)
+        elif victim.segment is self._space.names:
+            self._metas.remove_meta(victim.key)
+        elif victim.key == meta_key(victim.key):
+            return self._metas.evict_content(victim.key)
+        else:
+            return self._blocks.evict(victim.key)
+        return True
+
+    def _statvfs(self) -> os.statvfs_result:
+        return self._tree.disk.statvfs(self.directory)
+
+    # -- threads
+
+    def _reconcile(self) -> None:
+        try:
+            work = Reconciler(self._tree, self._space, self._metas, self._stop.is_set)
+            if work.run():
+                self._reconciled.set()
+                log.info("the index agrees: %d added, %d dropped", work.added, work.dropped)
+        except (OSError, MillpondError) as e:
+            log.error("the index was not compared with the disk: %s", e)
+
+    def wait_reconciled(self, timeout_s: float) -> bool:
+        """Wait until the index is known to agree with the disk."""
+        return self._reconciled.wait(timeout_s)
+
+    def _keep_house(self) -> None:
+        save_at = time.monotonic() + SNAPSHOT_EVERY_S
+        while not self._stop.is_set():
+            self._space.pressure.wait(LOOK_EVERY_S)
+            if self._stop.is_set():
+                return
+            try:
+                self._space.tidy()
+                self._blocks.sweep_holds()
+                if time.monotonic() >= save_at:
+                    save_at = time.monotonic() + SNAPSHOT_EVERY_S
+                    self.save_index()
+            except (OSError, MillpondError) as e:
+                log.error("keeping house failed: %s", e)
+                self._stop.wait(LOOK_EVERY_S)
+
+    def save_index(self) -> None:
+        """Write index.snapshot, if anything changed since the last one."""
+        self._space.settle()
+        changes = sum(segment.changes for segment in self._space.segments)
+        if changes != self._saved_changes:
+            snapshot.save(self._tree, self._space.segments, self._space.lock)
+            self._saved_changes = changes
+
+    def close(self) -> None:
+        """End the lease, save the index, give the lock back. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self._lease.stop()
+        self._stop.set()
+        self._space.pressure.set()
+        for thread in self._threads:
+            thread.join()
+        try:
+            self.save_index()
+        except OSError as e:
+            log.warning("the index was not saved, the next start walks the disk: %s", e)
+        finally:
+            self._tree.close()

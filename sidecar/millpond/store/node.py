@@ -1,0 +1,63 @@
+"""node.properties: who this node is, as ``key=value`` lines. A value has no line breaks."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from millpond.errors import Corrupt, InvalidRequest, UnknownFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FORMAT = 1
+
+
+def parse(text: str) -> dict[str, str]:
+    """The properties. Raises Corrupt for garbage, UnknownFormat for a newer format."""
+    values: dict[str, str] = {}
+    for line in text.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        key, equals, value = line.partition("=")
+        if not equals:
+            raise Corrupt("node.properties is garbled", cause=f"line {line[:40]!r}")
+        values[key.strip()] = value.strip()
+    known = values.get("format", "")
+    if not known.isdecimal():
+        raise Corrupt("node.properties is garbled", cause="no format")
+    if int(known) > FORMAT:
+        raise UnknownFormat(
+            f"the cache directory has format {known}",
+            cause=f"this release knows formats up to {FORMAT}",
+            remedy="Start the newer release again, or point cache_dir at an empty directory",
+        )
+    try:
+        uuid.UUID(values["node.id"])
+    except (KeyError, ValueError):
+        raise Corrupt("node.properties is garbled", cause="no node.id") from None
+    return values
+
+
+def render(values: Mapping[str, str]) -> str:
+    """The text of the file. Raises InvalidRequest for keys or values that can't stand in it."""
+    for key, value in values.items():
+        if not key or "=" in key or any(c in key + value for c in "\n\r\0"):
+            raise InvalidRequest(f"property {key!r} can't be written", cause="line break or '='")
+    return "".join(f"{key}={values[key]}\n" for key in sorted(values))
+
+
+def load(path: Path) -> dict[str, str] | None:
+    """The properties at ``path``; None if absent. Raises as ``parse``."""
+    try:
+        return parse(path.read_bytes().decode())
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        raise Corrupt("node.properties is garbled", cause="not UTF-8") from None
+
+
+def new() -> dict[str, str]:
+    """The properties of a node that starts for the first time."""
+    return {"format": str(FORMAT), "node.id": str(uuid.uuid4())}

@@ -1,0 +1,110 @@
+"""A segment: one index and one eviction policy over its slots, kept in step.
+
+Not thread-safe: ``Space`` calls it under its lock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from millpond.store.index import Index, key_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from millpond.store.eviction import EvictionPolicy
+
+
+class Segment:
+    """Entries by key, in the order in which they are to be evicted."""
+
+    def __init__(self, name: str, key_bytes: int, policy: type[EvictionPolicy]) -> None:
+        self.name = name
+        self.index = Index(key_bytes)
+        self.policy = policy(self.index.sizes)
+        self.blocks = 0  # of the entries; kept by Space
+        self.changes = 0  # since the start: tells a snapshot whether anything is new
+        self.chosen: set[int] = set()  # victims whose file still has to go: not in the policy
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def total_bytes(self) -> int:
+        return self.index.total_bytes
+
+    def put(self, key: bytes, size: int) -> None:
+        """Add the entry, or change its size."""
+        slot = self.index.find(key)
+        self.changes += 1
+        if slot < 0:
+            self.policy.insert(self.index.add(key, size), key_hash(key))
+        else:
+            self._resize(slot, size)
+
+    def resize(self, key: bytes, size: int) -> None:
+        """Change the size of an entry, if it is still here."""
+        slot = self.index.find(key)
+        if slot >= 0:
+            self.changes += 1
+            self._resize(slot, size)
+
+    def _resize(self, slot: int, size: int) -> None:
+        delta = self.index.resize(slot, size)
+        if slot not in self.chosen:
+            self.policy.resized(slot, delta)
+
+    def touch(self, key: bytes, reads: int) -> None:
+        slot = self.index.find(key)
+        if slot >= 0 and slot not in self.chosen:
+            self.policy.touch(slot, reads)
+            self.changes += 1
+
+    def size(self, key: bytes) -> int:
+        """Bytes of the entry on disk, -1 if it is unknown."""
+        slot = self.index.find(key)
+        return -1 if slot < 0 else self.index.sizes[slot]
+
+    def drop(self, key: bytes) -> int:
+        """The entry's file is gone; the bytes it had."""
+        slot = self.index.find(key)
+        if slot < 0:
+            return 0
+        self.changes += 1
+        size = self.index.sizes[slot]
+        if slot in self.chosen:
+            self.chosen.discard(slot)
+        else:
+            self.policy.remove(slot)
+        self.index.remove(slot)
+        return size
+
+    def choose(self, blocked: Callable[[bytes], bool]) -> bytes | None:
+        """The next entry to evict. Answer with ``drop`` or, if it must stay, ``spare``."""
+        index = self.index
+        slot = self.policy.victim(lambda s: blocked(index.key(s)), index.hash_of)
+        if slot < 0:
+            return None
+        self.chosen.add(slot)
+        return index.key(slot)
+
+    def spare(self, key: bytes) -> None:
+        """A chosen entry stays: it came into use before its file was gone."""
+        slot = self.index.find(key)
+        if slot in self.chosen:
+            self.chosen.discard(slot)
+            self.policy.insert(slot, key_hash(key))
+
+    def adopt(self, slots: Iterable[int]) -> None:
+        """Give the policy entries that it has not."""
+        for slot in slots:
+            self.policy.insert(slot, self.index.hash_of(slot))
+
+    def restore(self) -> None:
+        """Order all entries of a loaded index anew (its policy's own order is not known)."""
+        self.adopt(self.index.slots())
+
+    def find_prefix(self, prefix: bytes) -> bytes | None:
+        """The first key that begins with these 16 bytes of a digest."""
+        slot = self.index.find_prefix(prefix)
+        return None if slot < 0 else self.index.key(slot)

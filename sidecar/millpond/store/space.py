@@ -1,0 +1,267 @@
+"""Space: what the cache takes, what it may take, and who has to go.
+
+Bytes are those the file system counts (``st_blocks``), of blocks, metas and stamps alike. The
+limit is the capacity, or less where the file system itself runs short: some of it always stays
+free for others. Above ``high`` of the limit a housekeeper evicts down to ``low``; a writer that
+finds no room evicts for itself, and gets NoSpace when nothing more can go.
+
+Three segments: ``content`` (blocks, and metas of more than one disk block, which hold the bytes of
+small files), evicted for bytes by the policy chosen; ``names`` (all metas) and ``stamps``
+(directory stamps), evicted least recently used first, when they outgrow their bound, when the file
+system runs out of inodes, or when no content is left to evict.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from millpond.errors import NoSpace
+from millpond.model.sizes import GIB, MIB
+from millpond.store.eviction.lru import Lru
+from millpond.store.segment import Segment
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    from millpond.store.eviction import EvictionPolicy
+
+log = logging.getLogger(__name__)
+BLOCK_KEY_BYTES = 20  # file id, block number (u32, little-endian)
+DIGEST_BYTES = 32
+META_BLOCK = 0xFFFFFFFF  # the block number that stands for a meta, under half its digest
+NAMES_SHARE = 0.05  # of the limit, in bytes: bound of all metas without content
+NAMES_BYTES_AT_LEAST = 16 * MIB
+NAMES_AT_MOST = 1_000_000
+STAMPS_AT_MOST = 100_000
+FREE_BYTES_FLOOR = GIB  # of the file system; or 2 % of it, where that is less
+FREE_SHARE_FLOOR = 0.02
+INODES_FLOOR = 10_000  # or 1 %, where that is less
+STATVFS_EVERY_S = 0.2
+_TOUCHES_KEPT = 1 << 16
+
+
+class Victim(NamedTuple):
+    segment: Segment
+    key: bytes
+
+
+class Space:
+    """Accounts, limits and eviction. Thread-safe; ``touch`` and plain attributes never block."""
+
+    def __init__(
+        self,
+        policy: type[EvictionPolicy],
+        capacity_bytes: int,
+        high: float,
+        low: float,
+        statvfs: Callable[[], os.statvfs_result],
+    ) -> None:
+        self.capacity_bytes = capacity_bytes
+        self.high, self.low = high, low
+        self.content = Segment("content", BLOCK_KEY_BYTES, policy)
+        self.names = Segment("names", DIGEST_BYTES, Lru)
+        self.stamps = Segment("stamps", DIGEST_BYTES, Lru)
+        self.segments = (self.content, self.names, self.stamps)
+        self.lock = threading.Lock()  # memory only
+        self.blocked: Callable[[bytes], bool] = lambda key: False
+        self.delete: Callable[[Victim], bool] = lambda victim: False
+        self.pressure = threading.Event()
+        self.evicted_bytes = self.evicted_blocks = 0
+        self.free_bytes = self.free_inodes = self._disk_limit = 0
+        self._missing_inodes = 0
+        self._reserved = 0
+        self._statvfs = statvfs
+        self._statvfs_at = -STATVFS_EVERY_S
+        self._evicting = threading.Lock()
+        self._touches: deque[tuple[Segment, bytes, int]] = deque(maxlen=_TOUCHES_KEPT)
+        self.look()
+
+    # -- accounts
+
+    @property
+    def used_bytes(self) -> int:
+        return sum(segment.total_bytes for segment in self.segments)
+
+    @property
+    def limit_bytes(self) -> int:
+        """What the cache may take now: its capacity, or less on a disk that others fill."""
+        return min(self.capacity_bytes, self._disk_limit)
+
+    def put(self, segment: Segment, key: bytes, size: int) -> None:
+        """The file of ``key`` exists and takes ``size`` bytes."""
+        with self.lock:
+            before = len(segment)
+            segment.put(key, size)
+            if is_block(segment, key):
+                segment.blocks += len(segment) - before
+        self._watch()
+
+    def resize(self, segment: Segment, key: bytes, size: int) -> None:
+        """The file of ``key`` takes ``size`` bytes now, if it is still in the index."""
+        with self.lock:
+            segment.resize(key, size)
+        self._watch()
+
+    def drop(self, segment: Segment, key: bytes) -> int:
+        """The file of ``key`` is gone; the bytes it had."""
+        with self.lock:
+            before = len(segment)
+            size = segment.drop(key)
+            if is_block(segment, key):
+                segment.blocks += len(segment) - before
+            return size
+
+    def touch(self, segment: Segment, key: bytes, reads: int) -> None:
+        """Memory only, no lock: taken over later, the oldest lost when too many wait."""
+        self._touches.append((segment, key, reads))
+
+    def settle(self) -> None:
+        """Take over the touches that wait."""
+        with self.lock:
+            self._settle()
+
+    def _settle(self) -> None:
+        for _ in range(len(self._touches)):
+            segment, key, reads = self._touches.popleft()
+            segment.touch(key, reads)
+
+    # -- the file system
+
+    def look(self) -> None:
+        """Ask the file system what is free."""
+        self._statvfs_at = time.monotonic()
+        try:
+            fs = self._statvfs()
+        except OSError:  # the directory was deleted by hand: it will be made again
+            return
+        size = fs.f_blocks * fs.f_frsize
+        floor = min(FREE_BYTES_FLOOR, int(size * FREE_SHARE_FLOOR))
+        self.free_bytes, self.free_inodes = fs.f_bavail * fs.f_frsize, fs.f_favail
+        self._disk_limit = max(0, self.used_bytes + self.free_bytes - floor)
+        inodes_floor = min(INODES_FLOOR, fs.f_files // 100)  # btrfs counts none
+        self._missing_inodes = max(0, inodes_floor - fs.f_favail) if fs.f_files else 0
+
+    def _watch(self) -> None:
+        if time.monotonic() - self._statvfs_at > STATVFS_EVERY_S:
+            self.look()
+        full = self.used_bytes > self.high * self.limit_bytes or self._missing_inodes > 0
+        if full or not (self.bounded(self.names) and self.bounded(self.stamps)):
+            self.pressure.set()
+
+    # -- making room
+
+    def reserve(self, size: int) -> None:
+        """Set ``size`` bytes aside for a write, evicting if need be; give back with ``release``.
+
+        Raises NoSpace when nothing more can be evicted.
+        """
+        if time.monotonic() - self._statvfs_at > STATVFS_EVERY_S:
+            self.look()
+        while not self._take(size):
+            with self._evicting:
+                missing = self.used_bytes + self._reserved + size - self.limit_bytes
+                freed = missing <= 0 or self._evict(missing)
+            if not freed:
+                raise NoSpace(
+                    "the cache is full and nothing in it can be evicted now",
+                    cause=f"{self.used_bytes} of {self.limit_bytes} bytes used, "
+                    f"{self._reserved} about to be",
+                    remedy="Raise cache_capacity_bytes, or free space on the disk",
+                )
+
+    def _take(self, size: int) -> bool:
+        with self.lock:
+            if self.used_bytes + self._reserved + size > self.limit_bytes:
+                return False
+            self._reserved += size
+        return True
+
+    def release(self, size: int) -> None:
+        with self.lock:
+            self._reserved -= size
+
+    def free(self, size: int, inodes: int = 0) -> int:
+        """Evict until ``size`` bytes and ``inodes`` files are gone; the bytes freed."""
+        with self._evicting:
+            return self._evict(size) + self._evict_names(inodes)
+
+    def tidy(self) -> None:
+        """What the housekeeper does: down to the low mark where the high one is passed."""
+        self.pressure.clear()
+        self.look()
+        self.settle()
+        with self._evicting:
+            limit = self.limit_bytes
+            if self.used_bytes > self.high * limit:
+                self._evict(int(self.used_bytes - self.low * limit))
+            self._evict_names(self._missing_inodes)
+            for segment in (self.names, self.stamps):
+                while not self.bounded(segment) and self._evict_one(segment) >= 0:
+                    pass
+
+    def bounded(self, segment: Segment) -> bool:
+        """Whether the metas or stamps are within their bound."""
+        if segment is self.stamps:
+            return len(segment) <= STAMPS_AT_MOST
+        bound = max(NAMES_BYTES_AT_LEAST, NAMES_SHARE * self.limit_bytes)
+        return len(segment) <= NAMES_AT_MOST and segment.total_bytes <= bound
+
+    def _evict(self, size: int) -> int:
+        freed = 0
+        for segment in self.segments:
+            while freed < size and (got := self._evict_one(segment)) >= 0:
+                freed += got
+        return freed
+
+    def _evict_names(self, count: int) -> int:
+        """Evict ``count`` files, the least valuable kinds first; the bytes freed."""
+        freed = 0
+        for segment in (self.stamps, self.names, self.content):
+            while count > 0 and (got := self._evict_one(segment)) >= 0:
+                freed += got
+                count -= 1
+        return freed
+
+    def _evict_one(self, segment: Segment) -> int:
+        for _ in range(len(segment) + 1):
+            with self.lock:
+                self._settle()
+                limit = self.low * self.limit_bytes
+                others = self.used_bytes - segment.total_bytes
+                segment.policy.capacity_bytes = max(0, int(limit) - others)
+                key = segment.choose(self.blocked)
+                size = segment.size(key) if key is not None else 0
+            if key is None:
+                return -1
+            gone = False
+            try:
+                gone = self.delete(Victim(segment, key))
+            finally:
+                if not gone:
+                    with self.lock:
+                        segment.spare(key)
+            if gone:
+                self.evicted_bytes += size
+                self.evicted_blocks += is_block(segment, key)
+                return size
+        return -1
+
+
+def block_key(file_id: bytes, block: int) -> bytes:
+    """The index key of a block."""
+    return file_id + block.to_bytes(4, "little")
+
+
+def meta_key(digest: bytes) -> bytes:
+    """The index key of a meta's content: the first half of its digest, as block 0xFFFFFFFF."""
+    return digest[:16] + b"\xff\xff\xff\xff"
+
+
+def is_block(segment: Segment, key: bytes) -> bool:
+    """Whether the key names a block (not a meta or a stamp)."""
+    return segment.name == "content" and key[16:] != b"\xff\xff\xff\xff"
