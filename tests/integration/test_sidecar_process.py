@@ -37,8 +37,10 @@ def test_killed_in_mid_fill_it_comes_back_with_what_it_had(
     tmp_path: Path, s3_gateway: S3Gateway
 ) -> None:
     directory = tmp_path / "cache"
-    with ProcessSidecar(directory, tmp_path / "1.log", **CAPACITY) as first:
-        client = first.await_client()
+    with (
+        ProcessSidecar(directory, tmp_path / "1.log", **CAPACITY) as first,
+        first.await_client() as client,
+    ):
         info = mount(client, s3_gateway)
         client.fill("/m/file", info.file_id, [(0, 16 * MIB)])
 
@@ -49,8 +51,10 @@ def test_killed_in_mid_fill_it_comes_back_with_what_it_had(
             client.fill("/m/file", info.file_id, [(16 * MIB, 24 * MIB)], on_progress=kill)
         assert first.process.wait(20) == -signal.SIGKILL
     assert cached(directory, info.file_id, 0, 16 * MIB) == CONTENT[: 16 * MIB]
-    with ProcessSidecar(directory, tmp_path / "2.log", **CAPACITY) as second:
-        client = second.await_client()
+    with (
+        ProcessSidecar(directory, tmp_path / "2.log", **CAPACITY) as second,
+        second.await_client() as client,
+    ):
         assert client.stat("/m/file").file_id == info.file_id
         client.fill("/m/file", info.file_id, [(0, 16 * MIB)])
         assert client.stats().mounts[0].get == 0, "what was on disk was fetched again"
@@ -63,8 +67,10 @@ def test_a_signal_ends_it_cleanly_in_mid_fill(
     tmp_path: Path, s3_gateway: S3Gateway, number: signal.Signals
 ) -> None:
     directory = tmp_path / "cache"
-    with ProcessSidecar(directory, tmp_path / "log", **CAPACITY) as sidecar:
-        client = sidecar.await_client()
+    with (
+        ProcessSidecar(directory, tmp_path / "log", **CAPACITY) as sidecar,
+        sidecar.await_client() as client,
+    ):
         info = mount(client, s3_gateway)
         assert (directory / "lease").exists()
         client.fill("/m/file", info.file_id, [(0, 1)], window=32 * MIB, stream=1)
@@ -117,8 +123,11 @@ def test_a_stale_socket_is_replaced_and_a_live_one_is_not(tmp_path: Path) -> Non
 
 
 def test_out_of_descriptors_it_serves_whom_it_has_and_recovers(tmp_path: Path) -> None:
-    with ProcessSidecar(tmp_path / "c", tmp_path / "log", limit_files=96, **CAPACITY) as sidecar:
-        kept = sidecar.await_client()
+    log = tmp_path / "log"
+    with (
+        ProcessSidecar(tmp_path / "c", log, limit_files=96, **CAPACITY) as sidecar,
+        sidecar.await_client() as kept,
+    ):
         assert kept.stat("/").directory
         waiting = [_connect(tmp_path / "c") for _ in range(120)]
         assert kept.stat("/").directory
