@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import multiprocessing
 import os
 import socket
+import subprocess
+import sys
 import tempfile
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
 
 _OBJECT_BYTES = 8 << 20
 
@@ -23,12 +20,14 @@ def self_cost(total_bytes: int = 1 << 30, rate_mb_s: float = 0.0) -> dict[str, f
     """
     from millpond.testing.store_model import StoreModel
 
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    source = context.Process(target=_source, args=(theirs,), daemon=True)
-    source.start()
+    source = subprocess.Popen(
+        [sys.executable, "-m", "millpond.testing.store_model_cost"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
-        with StoreModel(f"http://127.0.0.1:{ours.recv()}", rate_mb_s=rate_mb_s) as model:
+        port = source.stdout.readline().strip() if source.stdout else ""
+        with StoreModel(f"http://127.0.0.1:{port}", rate_mb_s=rate_mb_s) as model:
             before = model.counters().cpu_s
             conn = http.client.HTTPConnection(urlsplit(model.endpoint).netloc)
             buffer = memoryview(bytearray(1 << 20))
@@ -42,14 +41,17 @@ def self_cost(total_bytes: int = 1 << 30, rate_mb_s: float = 0.0) -> dict[str, f
             spent = model.counters().cpu_s - before
     finally:
         source.kill()
-        source.join()
+        source.wait()
+        if source.stdout is not None:
+            source.stdout.close()
     return {"cpu_s_per_gib": round(spent / (moved / 2**30), 3)}
 
 
-def _source(parent: Connection) -> None:
+def _source() -> None:
+    """Say the port, serve one client."""
     with tempfile.TemporaryFile() as data, socket.create_server(("127.0.0.1", 0)) as listener:
         data.truncate(_OBJECT_BYTES)
-        parent.send(listener.getsockname()[1])
+        print(listener.getsockname()[1], flush=True)
         client, _ = listener.accept()
         head = f"HTTP/1.1 200 OK\r\nContent-Length: {_OBJECT_BYTES}\r\n\r\n".encode()
         while client.recv(1 << 16):
@@ -57,3 +59,7 @@ def _source(parent: Connection) -> None:
             sent = 0
             while sent < _OBJECT_BYTES:
                 sent += os.sendfile(client.fileno(), data.fileno(), sent, _OBJECT_BYTES - sent)
+
+
+if __name__ == "__main__":
+    _source()
