@@ -159,7 +159,9 @@ def test_bad_names_are_told_apart(site: Site, spark: SparkSession, copy: str) ->
 
 
 def test_a_write_names_where_to_write_instead(site: Site, spark: SparkSession, copy: str) -> None:
-    with pytest.raises(Exception, match="UnsupportedOperationException") as raised:
+    from pyspark.errors import UnsupportedOperationException
+
+    with pytest.raises(UnsupportedOperationException, match="cache:// is for reading") as raised:
         spark.range(3).write.parquet(f"{site.cached(copy)}/new")
     assert f"s3a://flights/{copy}/new" in str(raised.value)
 

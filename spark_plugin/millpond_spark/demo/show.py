@@ -70,8 +70,12 @@ def chart(phases: list[Phase], subtitle: str, file: Path) -> None:
             "The same Spark job, where the data comes from", x=0.01, y=0.98, ha="left",
             fontsize=14, fontweight="bold",
         )  # fmt: skip
-        figure.text(0.01, 0.015, subtitle, color=FAINT, fontsize=8)
-        figure.tight_layout(rect=(0, 0.05, 1, 0.96), w_pad=3)
+        figure.legend(
+            *right.get_legend_handles_labels(), loc="upper right", bbox_to_anchor=(0.99, 1.0),
+            ncols=3, frameon=False, fontsize=8, handlelength=1, columnspacing=1,
+        )  # fmt: skip
+        figure.text(0.01, 0.02, subtitle, color=FAINT, fontsize=8)
+        figure.tight_layout(rect=(0, 0.05, 1, 0.97), w_pad=3)
         figure.savefig(file, dpi=150)
         plt.close(figure)
 
@@ -104,10 +108,6 @@ def _requests(axes: Any, phases: list[Phase]) -> None:
         axes.text(end, row, text, va="center", fontsize=9)
     axes.set_xlim(0, 1.6 * max(*start, 1))
     axes.set_title("requests to the store", **_panel_title())
-    axes.legend(
-        loc="upper right", bbox_to_anchor=(1.02, 1.13), borderaxespad=0, ncols=3,
-        frameon=False, fontsize=8, handlelength=1, columnspacing=1,
-    )  # fmt: skip
 
 
 def _panel_title() -> dict[str, Any]:
