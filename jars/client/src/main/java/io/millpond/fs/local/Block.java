@@ -15,7 +15,7 @@ public final class Block implements Closeable {
     private static final int MAX_REOPENS = 1000;
 
     private final BlockPool pool;
-    private final BlockPool.Key key;
+    private final BlockKey key;
     private final int validBytes;
     private OpenBlock held;
     private volatile OpenBlock open;

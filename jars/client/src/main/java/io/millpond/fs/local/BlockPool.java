@@ -32,7 +32,8 @@ public final class BlockPool implements Closeable {
     private final LocalEvents events;
     private final int maxIdle;
     private final long idleNs;
-    private final ConcurrentHashMap<Key, OpenBlock> blocks = new ConcurrentHashMap<>();
+    private final Bounce bounce = new Bounce();
+    private final ConcurrentHashMap<BlockKey, OpenBlock> blocks = new ConcurrentHashMap<>();
     private volatile long starvedNs;
     private volatile boolean starved;
     private Thread sweeper;
@@ -45,35 +46,12 @@ public final class BlockPool implements Closeable {
         this.idleNs = idleNs;
     }
 
-    /** Names one block of one file version. */
-    static final class Key {
-        final FileId file;
-        final int block;
-
-        Key(FileId file, int block) {
-            this.file = file;
-            this.block = block;
-        }
-
-        @Override
-        public boolean equals(Object other) {
-            return other instanceof Key
-                    && ((Key) other).block == block
-                    && ((Key) other).file.equals(file);
-        }
-
-        @Override
-        public int hashCode() {
-            return file.hashCode() * 31 + block;
-        }
-    }
-
     /**
      * The block with exactly {@code validBytes}, or null where it is absent or can't be used; the
      * reasons but absence are told to the events. InterruptedIOException for an interrupted thread.
      */
     public Block acquire(FileId file, int block, int validBytes) throws IOException {
-        OpenBlock open = open(new Key(file, block), validBytes);
+        OpenBlock open = open(new BlockKey(file, block), validBytes);
         return open == null ? null : new Block(this, open);
     }
 
@@ -83,7 +61,7 @@ public final class BlockPool implements Closeable {
     }
 
     /** A retained inode, from the pool or opened now; null as {@link #acquire}. */
-    OpenBlock open(Key key, int validBytes) throws IOException {
+    OpenBlock open(BlockKey key, int validBytes) throws IOException {
         OpenBlock pooled = blocks.get(key);
         if (pooled != null && pooled.open() && pooled.retain()) {
             if (pooled.validBytes() == validBytes) {
@@ -129,7 +107,7 @@ public final class BlockPool implements Closeable {
         return fresh;
     }
 
-    private OpenBlock openFile(Key key) throws IOException {
+    private OpenBlock openFile(BlockKey key) throws IOException {
         try {
             return openOnce(key);
         } catch (FileSystemException e) {
@@ -159,7 +137,7 @@ public final class BlockPool implements Closeable {
     }
 
     /** FileSystemException where it does not open; null where it opens and is no good. */
-    private OpenBlock openOnce(Key key) throws IOException {
+    private OpenBlock openOnce(BlockKey key) throws IOException {
         FileChannel channel = FileChannel.open(path(key), StandardOpenOption.READ);
         OpenBlock made = null;
         try {
@@ -167,7 +145,7 @@ public final class BlockPool implements Closeable {
             if (header.block != key.block || !header.fileId.equals(key.file)) {
                 throw Record.corrupt("block file is another's", path(key).toString());
             }
-            made = new OpenBlock(key, channel, header, events, System.nanoTime());
+            made = new OpenBlock(key, channel, header, events, bounce, System.nanoTime());
         } catch (ClosedChannelException e) {
             InterruptedIOException interrupted =
                     new InterruptedIOException("interrupted while opening a cache block");
@@ -187,7 +165,7 @@ public final class BlockPool implements Closeable {
         return made;
     }
 
-    private Path path(Key key) {
+    private Path path(BlockKey key) {
         return dir.resolve(Names.blockName(key.file, key.block));
     }
 

@@ -22,7 +22,7 @@ public final class Names {
 
     private Names() {}
 
-    /** The path that {@code cache:///…}, {@code cache://<cluster>/…} or a bare {@code /…} names. */
+    /** The path that {@code cache:///…}, {@code cache://<cluster>/…} or {@code /…} names. */
     public static String parseUri(String uri) throws InvalidPathException {
         int colon = uri.indexOf(':');
         int slash = uri.indexOf('/');

@@ -11,12 +11,10 @@ import java.util.concurrent.atomic.AtomicLongArray;
  * CRC was proven once; the proof holds for the inode, since pages in it are never written twice.
  */
 final class OpenBlock {
-    /** Larger reads through a heap array would grow the JDK's per-thread buffer, and run no faster. */
-    private static final int CHUNK_BYTES = 256 << 10;
-
-    private final BlockPool.Key key;
+    private final BlockKey key;
     private final FileChannel channel;
     private final LocalEvents events;
+    private final Bounce bounce;
     private final AtomicLongArray verified = new AtomicLongArray(Layout.PAGES_PER_BLOCK / 64);
     private final AtomicLongArray bad = new AtomicLongArray(Layout.PAGES_PER_BLOCK / 64);
     private final AtomicInteger references = new AtomicInteger(1);
@@ -25,20 +23,22 @@ final class OpenBlock {
     private final long openedNs;
 
     OpenBlock(
-            BlockPool.Key key,
+            BlockKey key,
             FileChannel channel,
             BlockHeader header,
             LocalEvents events,
+            Bounce bounce,
             long nowNs) {
         this.key = key;
         this.channel = channel;
         this.header = header;
         this.events = events;
+        this.bounce = bounce;
         this.openedNs = nowNs;
         this.usedNs = nowNs;
     }
 
-    BlockPool.Key key() {
+    BlockKey key() {
         return key;
     }
 
@@ -106,6 +106,15 @@ final class OpenBlock {
      * the first page that is absent; 0 where that is the first.
      */
     int read(int at, ByteBuffer dst) throws IOException {
+        ByteBuffer via = bounce.take();
+        try {
+            return read(at, dst, via);
+        } finally {
+            bounce.give(via);
+        }
+    }
+
+    private int read(int at, ByteBuffer dst, ByteBuffer via) throws IOException {
         int end = at + Math.min(dst.remaining(), header.validBytes - at);
         int from = at;
         boolean refreshed = false;
@@ -113,9 +122,9 @@ final class OpenBlock {
             int page = from >>> Layout.PAGE_SHIFT;
             int read;
             if (get(verified, page)) {
-                read = readProven(from, provenEnd(page, end), dst);
+                read = readProven(from, provenEnd(page, end), dst, via);
             } else if (present(page)) {
-                read = readUnproven(page, from, end, dst);
+                read = readUnproven(page, from, end, dst, via);
             } else if (from == at && !refreshed) {
                 refreshed = true;
                 refresh();
@@ -139,62 +148,68 @@ final class OpenBlock {
         return Math.min(end, next << Layout.PAGE_SHIFT);
     }
 
-    private int readProven(int from, int end, ByteBuffer dst) throws IOException {
+    private int readProven(int from, int end, ByteBuffer dst, ByteBuffer via) throws IOException {
         int at = from;
-        int limit = dst.limit();
-        try {
-            while (at < end) {
-                dst.limit(dst.position() + Math.min(CHUNK_BYTES, end - at));
-                int count = channel.read(dst, (long) Layout.DATA_OFFSET + at);
-                if (count <= 0) {
-                    break; // cut by hand: what was proven is gone
-                }
-                at += count;
+        while (at < end) {
+            long offset = (long) Layout.DATA_OFFSET + at;
+            int count =
+                    dst.isDirect() && !Bounce.unlucky(dst, offset)
+                            ? readStraight(offset, end - at, dst)
+                            : readVia(offset, Math.min(Bounce.BYTES, end - at), dst, via);
+            if (count <= 0) {
+                break; // cut by hand: what was proven is gone
             }
-        } finally {
-            dst.limit(limit);
+            at += count;
         }
         return at - from;
     }
 
-    /** Reads one page and proves it: in place where it is wanted whole, else beside. */
-    private int readUnproven(int page, int from, int end, ByteBuffer dst) throws IOException {
-        int start = page << Layout.PAGE_SHIFT;
-        int size = header.pageValidBytes(page);
-        int count = Math.min(end, start + size) - from;
-        if (count == size) {
-            ByteBuffer place = dst.duplicate();
-            place.limit(place.position() + size);
-            if (!readWhole(start, place) || !prove(page, place)) {
-                return 0;
-            }
-            dst.position(dst.position() + size);
-            return size;
+    private int readStraight(long offset, int count, ByteBuffer dst) throws IOException {
+        int limit = dst.limit();
+        dst.limit(dst.position() + count);
+        try {
+            return channel.read(dst, offset);
+        } finally {
+            dst.limit(limit);
         }
-        ByteBuffer beside = ByteBuffer.allocate(size);
-        if (!readWhole(start, beside) || !prove(page, beside)) {
+    }
+
+    private int readVia(long offset, int count, ByteBuffer dst, ByteBuffer via)
+            throws IOException {
+        Bounce.place(via, offset, count);
+        int start = via.position();
+        int read = channel.read(via, offset);
+        if (read > 0) {
+            via.limit(start + read).position(start);
+            dst.put(via);
+        }
+        return read;
+    }
+
+    /** Reads one page whole, proves it, and hands out what is wanted of it. */
+    private int readUnproven(int page, int from, int end, ByteBuffer dst, ByteBuffer via)
+            throws IOException {
+        int first = page << Layout.PAGE_SHIFT;
+        long offset = (long) Layout.DATA_OFFSET + first;
+        Bounce.place(via, offset, header.pageValidBytes(page));
+        int start = via.position();
+        while (via.hasRemaining()) {
+            if (channel.read(via, offset + via.position() - start) <= 0) {
+                via.limit(via.position()); // cut short: what is there can't pass
+            }
+        }
+        int last = via.position();
+        via.position(start);
+        if (!prove(page, via)) {
             return 0;
         }
-        beside.position(from - start).limit(from - start + count);
-        dst.put(beside);
+        int count = Math.min(end - from, last - start - (from - first));
+        via.limit(start + from - first + count).position(start + from - first);
+        dst.put(via);
         return count;
     }
 
-    /** Fills {@code place}, and leaves its position where it began. */
-    private boolean readWhole(int start, ByteBuffer place) throws IOException {
-        int mark = place.position();
-        while (place.hasRemaining()) {
-            long at = (long) Layout.DATA_OFFSET + start + place.position() - mark;
-            if (channel.read(place, at) <= 0) {
-                break;
-            }
-        }
-        boolean whole = !place.hasRemaining();
-        place.position(mark);
-        return whole;
-    }
-
-    /** Compares with the CRC on disk, looking again: bit and CRC may have come between two reads. */
+    /** Compares with the CRC on disk; looks again: bit and CRC may have come meanwhile. */
     private boolean prove(int page, ByteBuffer data) throws IOException {
         int crc = Crc.ofPage(key.file, key.block, page, data);
         if (crc != header.pageCrc(page)) {

@@ -72,7 +72,7 @@ class BlockTest {
         }
     }
 
-    /** Random fills and reads against the obvious model, through arrays and both sorts of buffer. */
+    /** Random fills and reads against the obvious model, through arrays and both buffers. */
     @Test
     void randomReadsEqualTheModel() throws IOException {
         Random random = new Random(11);

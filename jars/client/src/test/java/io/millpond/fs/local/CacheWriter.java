@@ -41,6 +41,15 @@ public final class CacheWriter {
         return data;
     }
 
+    /** The id that 32 hex digits name. */
+    public static FileId id(String hex) {
+        byte[] bytes = new byte[FileId.BYTES];
+        for (int i = 0; i < bytes.length; i++) {
+            bytes[i] = (byte) Integer.parseInt(hex.substring(2 * i, 2 * i + 2), 16);
+        }
+        return FileId.of(bytes);
+    }
+
     public FileId randomId() {
         byte[] bytes = new byte[16];
         random.nextBytes(bytes);

@@ -1,6 +1,7 @@
 package io.millpond.fs.local;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
@@ -158,7 +159,7 @@ public final class FireReader implements LocalEvents {
         List<TestFile> files = new ArrayList<>();
         for (String line : Files.readAllLines(Paths.get(args[3]))) {
             String[] parts = line.trim().split("\\s+");
-            files.add(new TestFile(FileId.of(Vectors.bytes(parts[0])), Long.parseLong(parts[1])));
+            files.add(new TestFile(CacheWriter.id(parts[0]), Long.parseLong(parts[1])));
         }
         FireReader reader = new FireReader(Paths.get(args[0]), files);
         long end = System.nanoTime() + (long) (Double.parseDouble(args[1]) * 1e9);
@@ -171,7 +172,7 @@ public final class FireReader implements LocalEvents {
                                 try {
                                     reader.read(seed, () -> System.nanoTime() - end > 0);
                                 } catch (IOException e) {
-                                    throw new java.io.UncheckedIOException(e);
+                                    throw new UncheckedIOException(e);
                                 }
                             });
             thread.setUncaughtExceptionHandler(

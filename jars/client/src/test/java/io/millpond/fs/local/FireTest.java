@@ -14,6 +14,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -29,7 +30,7 @@ class FireTest {
 
     @Test
     void nothingIsEverWrong() throws Exception {
-        FireReader reader = fire(false, 40_000);
+        FireReader reader = fire(false, 20_000);
         assertEquals(0, reader.wrong(), reader.json());
         assertEquals(0, reader.badPages(), reader.json());
         assertEquals(0, reader.troubles(), reader.json());
@@ -39,7 +40,7 @@ class FireTest {
     /** With the bit first a reader meets pages that are not there: it must notice, each time. */
     @Test
     void theReversedOrderIsNoticed() throws Exception {
-        FireReader reader = fire(true, 20_000);
+        FireReader reader = fire(true, 5_000);
         assertEquals(0, reader.wrong(), reader.json());
         assertTrue(reader.badPages() > 0, reader.json());
     }
@@ -56,8 +57,7 @@ class FireTest {
         try {
             List<Future<Void>> all = new ArrayList<>();
             long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
-            java.util.concurrent.atomic.AtomicBoolean stop =
-                    new java.util.concurrent.atomic.AtomicBoolean();
+            AtomicBoolean stop = new AtomicBoolean();
             for (int i = 0; i < READERS; i++) {
                 long seed = i;
                 all.add(

@@ -26,7 +26,7 @@ import org.junit.jupiter.api.io.TempDir;
 @Timeout(60)
 class InterruptTest {
     private static final int VALID = 40 * Layout.PAGE_BYTES;
-    private static final int STORM = 3000;
+    private static final int STORM = 1000;
 
     @TempDir Path temp;
     private CacheWriter writer;

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -18,7 +19,7 @@ final class Starvation {
 
     public static void main(String[] args) throws IOException {
         Path dir = Paths.get(args[0]);
-        FileId id = FileId.of(Vectors.bytes(args[1]));
+        FileId id = CacheWriter.id(args[1]);
         Recorder events = new Recorder();
         List<FileInputStream> hoard = new ArrayList<>();
         BlockPool pool = new BlockPool(dir, events, 256, BlockPool.IDLE_NS);
@@ -46,7 +47,7 @@ final class Starvation {
         byte[] data = new byte[VALID];
         long offset = (long) number * Layout.BLOCK_BYTES;
         return block.read(0, data, 0, VALID) == VALID
-                && java.util.Arrays.equals(data, CacheWriter.content(id, offset, VALID));
+                && Arrays.equals(data, CacheWriter.content(id, offset, VALID));
     }
 
     private static void say(String step, boolean good) {

@@ -17,10 +17,7 @@ public final class Vectors {
     }
 
     static byte[] bytes(JsonNode hex) {
-        return bytes(hex.textValue());
-    }
-
-    static byte[] bytes(String text) {
+        String text = hex.textValue();
         byte[] bytes = new byte[text.length() / 2];
         for (int i = 0; i < bytes.length; i++) {
             bytes[i] = (byte) Integer.parseInt(text.substring(2 * i, 2 * i + 2), 16);

@@ -95,7 +95,8 @@ class VectorsTest {
     @MethodSource("globs")
     void globsMatch(JsonNode vector) {
         Globs glob = new Globs(List.of(vector.get("glob").textValue()));
-        elements(vector.get("match")).forEach(t -> assertTrue(glob.matches(t.textValue()), t::toString));
+        elements(vector.get("match"))
+                .forEach(t -> assertTrue(glob.matches(t.textValue()), t::toString));
         elements(vector.get("differ"))
                 .forEach(t -> assertFalse(glob.matches(t.textValue()), t::toString));
     }
