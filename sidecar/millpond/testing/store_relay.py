@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 KINDS = ("DELETE", "GET", "HEAD", "LIST", "OTHER", "POST", "PUT")
 FAULTS = ("content_length", "content_range", "flip", "reset", "stall", "status", "truncate")
 _PIPE_BYTES = 1 << 20
-_PACE_BYTES = 128 << 10
+_PACE_S = 0.004
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,10 @@ class Relay:
             self._state.sent(kind, count)
             rate = self._state.rate_mb_s * 1e6
             if rate > 0:
-                time.sleep(max(0.0, began_s + total / rate - time.monotonic()))
+                ahead_s = began_s + total / rate - time.monotonic()
+                # Few long sleeps and large moves: waking up is most of what pacing costs.
+                if ahead_s > _PACE_S or total == answer.true_length:
+                    time.sleep(max(0.0, ahead_s))
 
         if fault is None or answer.chunked or not answer.true_length:
             self._body(upstream, self._client, answer, sent)
@@ -273,7 +276,9 @@ class Relay:
             sink.send(ready)
             left -= len(ready)
             moved(len(ready))
-        limit = _PACE_BYTES if self._state.rate_mb_s > 0 else _PIPE_BYTES
+        limit = _PIPE_BYTES
+        if self._state.rate_mb_s > 0:
+            limit = max(64 << 10, min(limit, int(self._state.rate_mb_s * 1e6 * _PACE_S)))
         read_end, write_end = self._pipe
         while left > 0:
             n = os.splice(source.sock.fileno(), write_end, int(min(left, limit)))
