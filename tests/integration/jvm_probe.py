@@ -70,7 +70,8 @@ class Probe:
         path = [_classes(), *(jars or [client]), *classpath(found.hadoop, s3a=s3a)]
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
-                [found.path, "-Xmx512m", "-cp", ":".join(map(str, path)), "io.millpond.probe.Probe"],
+                [found.path, "-Xmx512m", "-cp", ":".join(map(str, path)),
+                 "io.millpond.probe.Probe"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
             )  # fmt: skip
         self.seconds = 0.0

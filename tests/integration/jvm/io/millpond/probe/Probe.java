@@ -14,6 +14,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.ExecutionException;
 import java.util.zip.CRC32C;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.BlockLocation;
@@ -56,7 +57,9 @@ public final class Probe {
             return "ok\t" + (System.nanoTime() - began) + "\t" + told;
         } catch (Throwable e) {
             e.printStackTrace();
-            return "error\t" + e.getClass().getName() + "\t" + text(String.valueOf(e.getMessage()));
+            Throwable told = e instanceof ExecutionException ? e.getCause() : e;
+            String message = text(String.valueOf(told.getMessage()));
+            return "error\t" + told.getClass().getName() + "\t" + message;
         }
     }
 

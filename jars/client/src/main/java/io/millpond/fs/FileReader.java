@@ -20,6 +20,7 @@ final class FileReader implements Closeable {
     private final Misses misses;
     private final LongAdder hitBytes;
     private final LongAdder hitReads;
+    private final LongAdder filledBytes;
     private volatile ByteBuffer content;
     private volatile boolean closed;
 
@@ -31,6 +32,7 @@ final class FileReader implements Closeable {
         this.misses = new Misses(client, file, blocks, policy, splitEnd, this::loaded);
         this.hitBytes = client.counters().adder(Counters.Name.HIT_BYTES);
         this.hitReads = client.counters().adder(Counters.Name.HIT_READS);
+        this.filledBytes = client.counters().adder(Counters.Name.FILLED_BYTES);
     }
 
     FileVersion file() {
@@ -93,7 +95,7 @@ final class FileReader implements Closeable {
                 client.fallback(Fallback.LOCAL_IO, e.toString());
             }
         }
-        return counted(read);
+        return counted(position, read);
     }
 
     /** Reads what a Fill has just made present; 0 where it is absent all the same. */
@@ -120,15 +122,17 @@ final class FileReader implements Closeable {
                 client.fallback(Fallback.LOCAL_IO, e.toString());
             }
         }
-        return counted(read);
+        return counted(position, read);
     }
 
     Misses misses() {
         return misses;
     }
 
-    private int counted(int read) {
-        if (read > 0) {
+    private int counted(long position, int read) {
+        if (read > 0 && misses.brought(position)) {
+            filledBytes.add(read);
+        } else if (read > 0) {
             hitBytes.add(read);
             hitReads.increment();
         }

@@ -23,6 +23,8 @@ final class Fills {
     private final Window window;
     private final ReadPolicy policy;
     private final Deque<FillCall> ahead = new ArrayDeque<>();
+    private volatile long broughtFrom;
+    private volatile long broughtTo;
     private long stream;
     private long askedEnd;
     private long askNextAt = NEVER;
@@ -48,6 +50,10 @@ final class Fills {
         }
         long start = window.fetchStart(position);
         long end = window.fetchEnd(position, Math.min(dst.remaining(), client.windowBytes()));
+        if (start != broughtTo) {
+            broughtFrom = start;
+        }
+        broughtTo = end;
         FillCall call = send(start, end, window.streaming() ? window.hint(end) : 0);
         if (window.streaming()) {
             ahead.add(call);
@@ -69,6 +75,11 @@ final class Fills {
         return send(whole ? 0 : position - position % page, whole ? length : end, 0);
     }
 
+    /** Whether a position lies in what the stream's run has asked for. */
+    boolean brought(long position) {
+        return position < broughtTo && position >= broughtFrom;
+    }
+
     /** The stream has come to {@code position}: past the middle of a range, the next is asked. */
     void passed(long position) {
         if (position >= askNextAt) {
@@ -87,6 +98,8 @@ final class Fills {
             long absent = blocks.presentEnd(start, end);
             if (absent < end) {
                 ahead.add(send(absent, end, window.hint(end)));
+                broughtFrom = absent == broughtTo ? broughtFrom : absent;
+                broughtTo = end;
             }
             askedEnd = end;
             askNextAt = start + (end - start) / 2;

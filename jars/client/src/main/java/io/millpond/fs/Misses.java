@@ -46,6 +46,11 @@ final class Misses {
         this.loaded = loaded;
     }
 
+    /** Whether a fill of this very stream brought the page: then reading it is no hit. */
+    boolean brought(long position) {
+        return fills.brought(position);
+    }
+
     /** The stream has read at {@code position} from local blocks. */
     void advanced(long position, int count) {
         window.moveTo(position);
@@ -148,8 +153,11 @@ final class Misses {
             return read;
         }
         try {
-            blocks.refresh(position);
             read = blocks.read(position, dst);
+            if (read == 0) {
+                blocks.refresh(position);
+                read = blocks.read(position, dst);
+            }
         } catch (java.io.InterruptedIOException e) {
             throw e;
         } catch (IOException e) {

@@ -12,7 +12,7 @@ public enum Fallback {
     SIDECAR_GONE,
     /** A call heard nothing for the silence limit. */
     SILENCE,
-    /** The sidecar was silent or absent a moment ago and has not answered a probe since. */
+    /** The sidecar fell silent a moment ago and has not answered a probe since. */
     BREAKER_OPEN,
     /** Jar and sidecar share no protocol version. */
     PROTOCOL_MISMATCH,

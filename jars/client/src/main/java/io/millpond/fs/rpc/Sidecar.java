@@ -37,6 +37,8 @@ public final class Sidecar implements AutoCloseable {
     private CompletableFuture<Connection> attempt;
     private volatile Connection connection;
     private volatile boolean clocksAgree;
+    /** Why the last attempt to connect failed; null after one that did not. */
+    private volatile SidecarTrouble refusal;
     private volatile boolean closed;
 
     public Sidecar(
@@ -190,7 +192,10 @@ public final class Sidecar implements AutoCloseable {
 
     private Connection connected() throws SidecarTrouble {
         if (!breaker.closed()) {
-            throw new SidecarTrouble(Fallback.BREAKER_OPEN, "the sidecar did not answer lately");
+            SidecarTrouble why = refusal;
+            throw why != null
+                    ? why.again()
+                    : new SidecarTrouble(Fallback.BREAKER_OPEN, "the sidecar fell silent");
         }
         Connection live = connection;
         if (live != null && live.alive()) {
@@ -205,10 +210,7 @@ public final class Sidecar implements AutoCloseable {
             throw new SidecarTrouble(Fallback.SILENCE, "no answer to Hello");
         } catch (ExecutionException e) {
             patience.lost(from, nowNs.getAsLong());
-            if (e.getCause() instanceof SidecarTrouble) {
-                throw (SidecarTrouble) e.getCause();
-            }
-            throw new SidecarTrouble(Fallback.SIDECAR_ABSENT, e.getCause().toString());
+            throw ((SidecarTrouble) e.getCause()).again();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new SidecarTrouble(Fallback.SILENCE, "interrupted while connecting");
@@ -251,11 +253,17 @@ public final class Sidecar implements AutoCloseable {
         try {
             mine = open();
         } catch (IOException | RuntimeException | LinkageError e) {
+            SidecarTrouble why =
+                    e instanceof SidecarTrouble
+                            ? (SidecarTrouble) e
+                            : new SidecarTrouble(Fallback.SIDECAR_ABSENT, e.toString());
+            refusal = why;
             breaker.refused();
             over();
-            made.completeExceptionally(e);
+            made.completeExceptionally(why);
             return;
         }
+        refusal = null;
         connection = mine;
         heard();
         over();

@@ -19,6 +19,13 @@ public final class SidecarTrouble extends IOException {
         this.reason = reason;
     }
 
+    /** The same, as met by another caller: with a stack and suppressed errors of its own. */
+    SidecarTrouble again() {
+        return getCause() instanceof Exception
+                ? new SidecarTrouble(reason, (Exception) getCause())
+                : new SidecarTrouble(reason, getMessage());
+    }
+
     public Fallback reason() {
         return reason;
     }
