@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import socket
 import time
@@ -60,6 +61,19 @@ def test_killed_in_mid_fill_it_comes_back_with_what_it_had(
         assert client.stats().mounts[0].get == 0, "what was on disk was fetched again"
         assert client.fill("/m/file", info.file_id, [(0, len(CONTENT))]).result == 0
         assert cached(directory, info.file_id, 0, len(CONTENT)) == CONTENT
+
+
+def test_a_directory_deleted_by_hand_heals(tmp_path: Path, s3_gateway: S3Gateway) -> None:
+    directory = tmp_path / "cache"
+    with ProcessSidecar(directory, tmp_path / "log", **CAPACITY) as sidecar:
+        with sidecar.await_client() as client:
+            info = mount(client, s3_gateway)
+            client.fill("/m/file", info.file_id, [(0, 4 * MIB)])
+        shutil.rmtree(directory)
+        with sidecar.await_client() as client:
+            assert client.stat("/m/file").file_id == info.file_id
+            client.fill("/m/file", info.file_id, [(0, 20 * MIB)])
+        assert cached(directory, info.file_id, 0, 20 * MIB) == CONTENT[: 20 * MIB]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 READ_BYTES = 256 * 1024
+BACKLOG = 1024
+"""Connections that may wait: a full backlog of a Unix socket refuses at once, it does not queue."""
 
 
 class LocalServer:
@@ -33,8 +35,10 @@ class LocalServer:
 
     def __init__(self, verbs: Verbs) -> None:
         self._verbs = verbs
-        self._servers: list[asyncio.Server] = []
+        self._unix: asyncio.Server | None = None
+        self._tcp: asyncio.Server | None = None
         self._path: Path | None = None
+        self._gid = -1
         self._last = 0
         self._buffer = memoryview(bytearray(READ_BYTES))
 
@@ -49,21 +53,31 @@ class LocalServer:
         """
         loop = asyncio.get_running_loop()
         sock = await loop.run_in_executor(None, _bind_unix, path, gid)
-        self._servers.append(await loop.create_unix_server(self._connection, sock=sock))
-        self._path = path
+        self._unix = await loop.create_unix_server(self._connection, sock=sock, backlog=BACKLOG)
+        self._path, self._gid = path, gid
+
+    async def heal(self) -> None:
+        """Listen anew where the socket file was deleted by hand. Raises as ``listen_unix``."""
+        if self._path is not None and not await asyncio.to_thread(self._path.exists):
+            old, self._unix = self._unix, None
+            if old is not None:
+                old.close()
+            await self.listen_unix(self._path, self._gid)
 
     async def listen_tcp(self, host: str, port: int) -> int:
         """Listen on a loopback address; the port taken. Raises AddressInUse."""
         loop = asyncio.get_running_loop()
         sock = bind_tcp(host, port, "tcp_port")
-        self._servers.append(await loop.create_server(self._connection, sock=sock))
+        self._tcp = await loop.create_server(self._connection, sock=sock, backlog=BACKLOG)
         return int(sock.getsockname()[1])
 
     def stop_accepting(self) -> None:
-        for server in self._servers:
-            server.close()
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        for server in (self._unix, self._tcp):
+            if server is not None:
+                server.close()
+        path, self._path = self._path, None
+        if path is not None:
+            path.unlink(missing_ok=True)
 
 
 def _bind_unix(path: Path, gid: int) -> socket.socket:

@@ -72,8 +72,11 @@ class Pending:
         remove(self.lacking, block, bits)
 
     def lost(self) -> PageMap:
-        """Demanded pages that the open blocks do not hold."""
-        lost = {w.block: self.demand.get(w.block, 0) & ~w.present for w in self.writers}
+        """Demanded pages that no reader can find: absent, or in a block that was unlinked."""
+        lost = {
+            w.block: self.demand.get(w.block, 0) & ~(w.present if w.linked else 0)
+            for w in self.writers
+        }
         return {block: bits for block, bits in lost.items() if bits}
 
     def blocks(self) -> list[tuple[int, int]]:

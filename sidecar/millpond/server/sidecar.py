@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from millpond import metrics as m
+from millpond.errors import MillpondError
 from millpond.metrics import Metrics
 from millpond.namespace import Namespace
 from millpond.server.admin import Admin
@@ -40,6 +41,7 @@ STOP_S = 10.0
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread may keep the interpreter while the control loop waits for it."""
 LAG_EVERY_S = 1.0
+HEAL_EVERY_S = 1.0
 
 
 class Sidecar:
@@ -57,6 +59,7 @@ class Sidecar:
         self.http_port = 0
         self._stopping = asyncio.Event()
         self._lag: asyncio.TimerHandle | None = None
+        self._healing: asyncio.Task[None] | None = None
 
     # -- life --------------------------------------------------------------------------------
 
@@ -96,6 +99,7 @@ class Sidecar:
         gc.freeze()  # what lives as long as the process need not be traversed again
         self.state = "ok"
         self._watch_lag(loop, loop.time())
+        self._healing = asyncio.create_task(self._heal())
         log.info("serving %s, tcp %s, http %s", self.socket_path, self.tcp_port, self.http_port)
 
     async def serve_forever(self) -> None:
@@ -116,6 +120,9 @@ class Sidecar:
         self.state = "stopping"
         if self._lag is not None:
             self._lag.cancel()
+        if self._healing is not None:
+            self._healing.cancel()
+            await asyncio.gather(self._healing, return_exceptions=True)
         self._server.stop_accepting()
         self._fills.stop()
         await asyncio.sleep(0)  # replies written above leave before connections close
@@ -206,6 +213,15 @@ class Sidecar:
         self.metrics.observe(m.LOOP_LAG_SECONDS, late)
         next_due = loop.time() + LAG_EVERY_S
         self._lag = loop.call_at(next_due, self._watch_lag, loop, next_due)
+
+    async def _heal(self) -> None:
+        """Put the socket back when it, or the whole directory, was deleted by hand."""
+        while True:
+            await asyncio.sleep(HEAL_EVERY_S)
+            try:
+                await self._server.heal()
+            except MillpondError as e:
+                log.warning("%s", e)
 
 
 def own_names() -> tuple[str, ...]:
