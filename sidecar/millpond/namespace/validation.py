@@ -112,7 +112,10 @@ class Validation:
         directory = self.directories.get(at.directory)
         overtaken = directory.not_before(at.name) if directory is not None else NEVER
         not_before = max(now if force else now - at.bound_ns, overtaken)
-        return self._flights.share(("stat", at.path), not_before, lambda: self._ask(at))
+        try:
+            return self._flights.share(("stat", at.path), not_before, lambda: self._ask(at))
+        finally:
+            self.directories.trim()
 
     def forget(self, at: At) -> None:
         """What is known of the file is wrong from now on, and so is what is on its way."""
@@ -181,24 +184,22 @@ class Validation:
                 info = at.info(entry)
                 self._keep(at, info, began_ns, None)
                 return info
-            directory = self.directories.publishing(at.directory)
+            known = self.directories.get(at.directory) is not None
+            directory = self.directories.ensure(at.directory)
+            if not known and began_ns <= self.directories.floor_ns:
+                return at.info(entry)
             if not self._may_publish(at, entry, began_ns, directory):
                 return at.info(entry)
             if not cacheable(at.key, entry):
                 self._void(at.mount, at.key)
-                if directory is not None:
-                    directory.voided(at.name, self._clock())
+                directory.voided(at.name, self._clock())
                 return at.info(entry)
             return self._publish(at, entry, began_ns, directory)
 
-    def _may_publish(
-        self, at: At, entry: ObjectStat, began_ns: int, directory: Directory | None
-    ) -> bool:
+    def _may_publish(self, at: At, entry: ObjectStat, began_ns: int, directory: Directory) -> bool:
         hot = self.hot.get(at.path)
         if hot is not None and not hot.void and hot.validated_ns >= began_ns:
             return False
-        if directory is None:
-            return began_ns > self.directories.floor_ns
         return directory.may_publish(at.name, entry.version, began_ns)
 
     def _absent(self, at: At) -> None:
@@ -208,14 +209,13 @@ class Validation:
             if directory is not None:
                 directory.voided(at.name, self._clock())
 
-    def _publish(
-        self, at: At, entry: ObjectStat, stamp_ns: int, directory: Directory | None
-    ) -> FileInfo:
+    def _publish(self, at: At, entry: ObjectStat, stamp_ns: int, directory: Directory) -> FileInfo:
         """Meta on disk says ``entry``, true at ``stamp_ns``; the directory's lock is held."""
         info = at.info(entry, on_disk=True)
         boot = self._store.boot_id
         old = self._store.get_meta(at.store_path)
         if old is None or old.file_id != info.file_id:
+            self._drop_hot(at.mount, at.key)
             meta = Meta(
                 info.store_path, info.file_id, entry.version, entry.length, entry.mtime_ms,
                 stamp_ns, boot,
@@ -224,15 +224,13 @@ class Validation:
         elif old.boot_id != boot or old.validated_ns < stamp_ns:
             covered = (
                 old.boot_id == boot
-                and directory is not None
                 and old.validated_ns >= directory.covers_from_ns
                 and directory.validated_ns >= stamp_ns
             )
             if not covered:
                 info.meta_on_disk = self._put(replace(old, validated_ns=stamp_ns, boot_id=boot))
-        if directory is not None:
-            directory.published(at.name, entry.version, stamp_ns)
-            self.directories.account(at.directory)
+        directory.published(at.name, entry.version, stamp_ns)
+        self.directories.account(at.directory)
         self._keep(at, info, stamp_ns, directory if info.meta_on_disk else None)
         return info
 
@@ -258,6 +256,9 @@ class Validation:
     def _void(self, mount: Mount, key: str) -> None:
         """Nobody may open what meta and memory say of this file any more."""
         self._store.drop_meta(mount.store_path(key))
+        self._drop_hot(mount, key)
+
+    def _drop_hot(self, mount: Mount, key: str) -> None:
         for path in self._table().paths_of(mount.store_id, mount.root, key):
             self.hot.drop(path)
 
@@ -282,7 +283,7 @@ class Validation:
                 ("list", at.store_path, recursive), now - bound_ns, lambda: work(at)
             )
         finally:
-            self.directories.trim(self._widest_bound_ns())
+            self.directories.trim()
 
     def _list_one(self, at: At) -> Listing:
         under = self._under(at.mount)
@@ -301,19 +302,19 @@ class Validation:
         """One flat LIST validates every directory of the tree."""
         under, mount = self._under(at.mount), at.mount
         parts: dict[str, list[ObjectStat]] = {}
-        with self.directories.flat_listing() as began_ns:
-            error: MillpondError | None = None
-            try:
-                listing = Listing(_relative(under, at.key, recursive=True))
-            except (PathNotFound, NotADirectory) as e:
-                listing, error = Listing(()), e
-            for entry in listing:
-                inside, name = split(at.inside + entry.key)
-                parts.setdefault(inside, []).append(replace(entry, key=name))
-            start = len(mount.store_path(""))
-            known = (p[start:] for p in self.directories.below(mount.store_path(at.inside)))
-            for inside in {*parts, *known}:
-                directory = self.directories.flat_listed(mount.store_path(inside), began_ns)
+        began_ns = self._clock()
+        error: MillpondError | None = None
+        try:
+            listing = Listing(_relative(under, at.key, recursive=True))
+        except (PathNotFound, NotADirectory) as e:
+            listing, error = Listing(()), e
+        for entry in listing:
+            inside, name = split(at.inside + entry.key)
+            parts.setdefault(inside, []).append(replace(entry, key=name))
+        start = len(mount.store_path(""))
+        known = (p[start:] for p in self.directories.below(mount.store_path(at.inside)))
+        for inside in {*parts, *known}:
+            with self.directories.listing(mount.store_path(inside)) as directory:
                 part = Listing(parts.get(inside, ()))
                 self._accept(mount, inside, directory, part, began_ns, flat=True)
         if error is not None:
