@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import threading
@@ -31,6 +32,7 @@ class LeaseKeeper:
         self._tree, self._epochs = tree, epochs
         self._boot_id, self._instance = boot_id, instance
         self._protocols = (0, 0)
+        self._spare = _open_spare()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.healed: Callable[[], None] = lambda: None  # called after each look at the directory
@@ -57,6 +59,25 @@ class LeaseKeeper:
                 failing = True
 
     def _renew(self) -> None:
+        """Write the lease; when the process is out of descriptors, with the one kept for this."""
+        try:
+            self._write()
+        except OSError as e:
+            if e.errno != errno.EMFILE or self._spare < 0:
+                raise
+            self._close_spare()
+            self._write()
+        finally:
+            if self._spare < 0:
+                with contextlib.suppress(OSError):
+                    self._spare = _open_spare()
+
+    def _close_spare(self) -> None:
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
+
+    def _write(self) -> None:
         lease = Lease(
             time.monotonic_ns(), self._boot_id, self._instance, self._epochs.id, os.getpid(),
             *self._protocols,
@@ -73,3 +94,8 @@ class LeaseKeeper:
             with contextlib.suppress(OSError, MillpondError):
                 if Lease.parse(path.read_bytes(), crc32c).instance == self._instance:
                     path.unlink()
+        self._close_spare()
+
+
+def _open_spare() -> int:
+    return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
