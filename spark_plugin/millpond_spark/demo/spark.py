@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ def session(site: Site, log: Path) -> Iterator[SparkSession]:
     settings = conf(site.sidecar.cache_dir, s3a="fetch") | SETTINGS
     # The direct connector's credentials are the engine's own: here they are in its environment.
     os.environ |= site.credentials
+    # Ctrl-C in a call to the JVM is no error to be told of with a traceback.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
     with _output_to(log):
         from pyspark.sql import SparkSession
 
