@@ -29,6 +29,7 @@ public final class FireReader implements LocalEvents {
     private final BlockPool pool;
     private final List<TestFile> files;
     private final AtomicLong right = new AtomicLong();
+    private final AtomicLong pages = new AtomicLong();
     private final AtomicLong absent = new AtomicLong();
     private final AtomicLong wrong = new AtomicLong();
     private final AtomicLong badPages = new AtomicLong();
@@ -133,6 +134,8 @@ public final class FireReader implements LocalEvents {
             }
         } else if (file.equal((long) number * Layout.BLOCK_BYTES + at, data, count)) {
             right.incrementAndGet();
+            int last = at + count - 1 >>> Layout.PAGE_SHIFT;
+            pages.addAndGet(1 + last - (at >>> Layout.PAGE_SHIFT));
         } else {
             wrong.incrementAndGet();
         }
@@ -150,9 +153,9 @@ public final class FireReader implements LocalEvents {
 
     String json() {
         return String.format(
-                "{\"right\": %d, \"absent\": %d, \"wrong\": %d, \"bad_pages\": %d,"
+                "{\"right\": %d, \"pages\": %d, \"absent\": %d, \"wrong\": %d, \"bad_pages\": %d,"
                         + " \"troubles\": %d}",
-                right(), absent(), wrong(), badPages(), troubles());
+                right(), pages.get(), absent(), wrong(), badPages(), troubles());
     }
 
     public static void main(String[] args) throws Exception {
