@@ -130,10 +130,10 @@ class Namespace:
             return FileInfo(path=path, directory=True)
         try:
             return self._validation.stat(_at(table, path), force=force)
-        except PathNotFound:
+        except PathNotFound as e:
             if table.mount_points(path):
                 return FileInfo(path=path, directory=True)
-            raise
+            raise _absent(table, path, e) from None
 
     def recall(self, path: str, file_id: bytes) -> FileInfo | None:
         """What is known of this version of ``path``, however old; None when nothing is.
@@ -209,9 +209,9 @@ class Namespace:
             at = _at(table, path)
             try:
                 listing = self._validation.list(at, recursive=recursive)
-            except PathNotFound:
+            except PathNotFound as e:
                 if not points:
-                    raise
+                    raise _absent(table, path, e) from None
             else:
                 head = at.info(ObjectStat("", 0, 0, is_dir=True))
                 listed = _entries(at, listing)
@@ -227,6 +227,13 @@ class Namespace:
 
 def _inside(directory: str, path: str) -> str:
     return path[len(directory) :].lstrip("/")
+
+
+def _absent(table: MountTable, path: str, error: PathNotFound) -> PathNotFound:
+    at = _at(table, path)
+    uri = at.mount.uri(at.key)
+    cause = f"{uri}: {error.cause}" if error.cause else f"the store has no {uri}"
+    return PathNotFound(f"{path} does not exist", cause=cause, remedy=error.remedy)
 
 
 def _at(table: MountTable, path: str) -> At:
