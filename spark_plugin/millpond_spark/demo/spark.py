@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -32,11 +33,10 @@ SETTINGS = {
 @contextmanager
 def session(site: Site, log: Path) -> Iterator[SparkSession]:
     """A session whose JVM says what it has to say in ``log``; the JVM ends with the session."""
+    handler = signal.getsignal(signal.SIGINT)
     settings = conf(site.sidecar.cache_dir, s3a="fetch") | SETTINGS
     # The direct connector's credentials are the engine's own: here they are in its environment.
     os.environ |= site.credentials
-    # Ctrl-C in a call to the JVM is no error to be told of with a traceback.
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)
     with _output_to(log):
         from pyspark.sql import SparkSession
 
@@ -45,9 +45,27 @@ def session(site: Site, log: Path) -> Iterator[SparkSession]:
             builder = builder.config(key, value)
         spark = builder.getOrCreate()
     try:
-        yield spark
+        with _plain_interrupts():
+            yield spark
     finally:
         _stop(spark)
+        signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
+def _plain_interrupts() -> Iterator[None]:
+    """Ctrl-C ends the program, in order and without py4j's tracebacks.
+
+    PySpark's handler cancels jobs by a call to the JVM out of the call that it interrupts.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    quiet = logging.getLogger()
+    level = quiet.level
+    quiet.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        quiet.setLevel(level)
 
 
 def _stop(spark: SparkSession) -> None:
