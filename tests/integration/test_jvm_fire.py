@@ -33,7 +33,7 @@ def _tests_jar() -> Path:
 @pytest.mark.parametrize(
     ("seconds", "least_pages", "least_kills"),
     [
-        pytest.param(12, 20_000, 4, id="short"),
+        pytest.param(12, 20_000, 2, id="short"),
         pytest.param(
             240, 1_000_000, 50, marks=[pytest.mark.full, pytest.mark.timeout(600)], id="long"
         ),
