@@ -67,7 +67,7 @@ def _rows_of(series: Sequence[Series], model: Model | None) -> Iterator[report.R
         row["mb_per_s"] = model.mb_per_s if model else None
         if one.measure.name == FIRST_PAGE:
             row["first_page_ms"] = round(median(one.column("p50_ns", 1e-6)), 2)
-        if one.target == "cache_cold":
+        if one.target == "cache_cold" and one.measure.name != FIRST_PAGE:
             row |= _fills(one)
         yield row
 

@@ -1,6 +1,6 @@
 """A Spark job whose sidecar is killed or stopped at random moments: nothing may fail for it.
 
-Each round has a fresh Spark process and a cache that holds a random half of the files, so that both
+Each round has a fresh Spark process and a cache that holds a random half of every file, so that both
 hits and fills are under way when the fault comes.
 """
 
@@ -12,7 +12,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -34,8 +33,11 @@ if TYPE_CHECKING:
 
 FAULTS = {"killed": signal.SIGKILL, "stopped": signal.SIGSTOP}
 PAGE_BYTES = 64 << 10
-EARLIEST, LATEST = 0.02, 0.80  # of a job's usual length: later there is nothing left to disturb
+LATEST = 0.8  # of the bytes to be read: later there is little left to disturb
+READ_COUNTERS = ("hit_bytes", "filled_bytes", "inline_bytes", "direct_bytes")
 _QUIT_S = 60
+_ATTEMPTS = 3
+_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +124,11 @@ class Campaign:
 
     def run(self) -> dict[str, Any]:
         """The campaign's figures, round by round and in sum."""
-        baseline = [self._baseline(name) for name in ("cold", "warm")]
-        usual = baseline[0]["seconds"]
+        baseline = self._baseline()
         rounds = []
         for fault in FAULTS:
             for i in range(self._size.rounds):
-                one = self._round(fault, f"{fault}-{i}", usual)
+                one = self._round(fault, f"{fault}-{i}")
                 Console(stderr=True).print(one)
                 rounds.append(one)
         return {
@@ -139,48 +140,83 @@ class Campaign:
             "rounds": rounds,
         }
 
-    def _baseline(self, name: str) -> dict[str, Any]:
+    def _baseline(self) -> dict[str, Any]:
         """The same job undisturbed."""
-        if name == "cold":
-            self._site.evict(Site.HIT)
-        with self._job(name) as job:
+        self._half_cold()
+        with self._job("undisturbed") as job:
             job.ask("start")
             told = job.ask("result")
             counters = job.ask("counters")
         if told.get("rows") != self._table.answer:
-            raise AssertionError(f"the undisturbed {name} job answers {told}")
-        return {"name": name, "seconds": told["seconds"], "counters": counters}
+            raise AssertionError(f"the undisturbed job answers {told}")
+        return {"seconds": told["seconds"], "counters": counters}
 
-    def _round(self, fault: str, name: str, usual_s: float) -> dict[str, Any]:
-        self._half_cold()
-        with self._job(name) as job:
-            moment_s = usual_s * self._rng.uniform(EARLIEST, LATEST)
-            job.ask("start")
-            time.sleep(moment_s)  # the random moment itself
-            self._site.signal_sidecar(FAULTS[fault])
-            at_fault = job.ask("counters")
-            told = job.ask("result")
-            after = job.ask("counters")
-        self._site.restart_sidecar()
+    def _round(self, fault: str, name: str) -> dict[str, Any]:
+        """One fault, at a random share of the bytes that the job has to read."""
+        share = self._rng.uniform(0, LATEST)
+        for _ in range(_ATTEMPTS):
+            self._half_cold()
+            with self._job(name) as job:
+                job.ask("start")
+                if not self._read(job, share):
+                    continue
+                self._site.signal_sidecar(FAULTS[fault])
+                at_fault = job.ask("counters")
+                told = job.ask("result")
+                after = job.ask("counters")
+            self._site.restart_sidecar()
+            return self._outcome(fault, share, told, at_fault, after)
+        raise AssertionError(f"{name}: the job always ended before {share:.0%} of its bytes")
+
+    def _read(self, job: SparkJob, share: float) -> bool:
+        """Waits until the job has read that share of the table; False if it ended before."""
+        while True:
+            counters = job.ask("counters")
+            if counters["done"]:
+                return False
+            if _read_bytes(counters) >= share * self._table.bytes:
+                return True
+
+    def _outcome(
+        self,
+        fault: str,
+        share: float,
+        told: dict[str, Any],
+        at_fault: dict[str, int],
+        after: dict[str, int],
+    ) -> dict[str, Any]:
         grown = {k: v - at_fault.get(k, 0) for k, v in after.items()}
         return {
             "fault": fault,
-            "moment_s": round(moment_s, 3),
+            "share": round(share, 3),
+            "read_at_fault": round(_read_bytes(at_fault) / self._table.bytes, 3),
             "seconds": round(told["seconds"], 3),
             "failed": told.get("error"),
             "right": told.get("rows") == self._table.answer,
             "pages_after": grown.get("hit_bytes", 0) // PAGE_BYTES,
             "direct_bytes_after": grown.get("direct_bytes", 0),
-            "decide_ms": after.get("decide_ms_max", 0),
-            "fallbacks": {k: v for k, v in after.items() if k.startswith("fallback_")},
+            "decide_ms": after["decide_ms_max"],
+            "fallbacks": {
+                k: v
+                for k, v in after.items()
+                if k.startswith("fallback_") and not k.endswith("_mounts")
+            },
         }
 
     def _half_cold(self) -> None:
-        """Everything cached, then a random half of the files evicted."""
-        self._site.load(Site.HIT)
-        names = sorted(p.name for p in self._table.root.iterdir())
-        for name in self._rng.sample(names, max(1, len(names) // 2)):
-            self._site.evict(f"{Site.HIT}/{name}")
+        """A random half of each file's pieces cached: hits and fills alternate to the last file."""
+        self._site.evict(Site.HIT)
+        for path in sorted(self._table.root.iterdir()):
+            size = path.stat().st_size
+            places = range(0, size, _PIECE_BYTES)
+            chosen = sorted(self._rng.sample(places, len(places) // 2))
+            self._site.fill(
+                f"{Site.HIT}/{path.name}", [(at, min(_PIECE_BYTES, size - at)) for at in chosen]
+            )
+
+
+def _read_bytes(counters: dict[str, int]) -> int:
+    return sum(counters.get(name, 0) for name in READ_COUNTERS)
 
 
 def _sums(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:

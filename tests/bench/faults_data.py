@@ -19,7 +19,7 @@ KEYS = 16
 VALUES = tuple(f"c{i}" for i in range(7))
 MODULUS = 1009
 _ROW_BYTES = 8 * (len(VALUES) + 1)
-_GROUP_BYTES = 32 << 20
+_GROUP_BYTES = 32 << 20  # and at least eight row groups a file
 _SEED = 7
 
 
@@ -62,7 +62,7 @@ def _file(path: Path, size: int, rng: np.random.Generator, totals: np.ndarray) -
     rows_left = -(-size // _ROW_BYTES)
     with pq.ParquetWriter(path, schema, use_dictionary=False, compression="none") as writer:
         while rows_left > 0:
-            rows = min(rows_left, _GROUP_BYTES // _ROW_BYTES)
+            rows = min(rows_left, min(_GROUP_BYTES, size // 8) // _ROW_BYTES)
             keys = rng.integers(0, KEYS, rows)
             values = [rng.integers(0, 1 << 62, rows) for _ in VALUES]
             writer.write_table(pa.table([keys, *values], schema=schema), row_group_size=rows)

@@ -43,23 +43,26 @@ class Job:
             sums = [f.sum(f.col(c) % MODULUS).alias(c) for c in VALUES]
             frame = self._spark.read.parquet(self._table)
             rows = frame.groupBy(KEY).agg(f.count("*").alias("rows"), *sums).collect()
-            self._told["rows"] = sorted([int(v) for v in row] for row in rows)
+            told: dict[str, Any] = {"rows": sorted([int(v) for v in row] for row in rows)}
         except Exception as e:  # whatever made the job fail is the campaign's finding
-            self._told["error"] = f"{type(e).__name__}: {e}"
-        self._told["seconds"] = time.monotonic() - began
+            told = {"error": f"{type(e).__name__}: {e}"}
+        self._told = told | {"seconds": time.monotonic() - began}
 
     def result(self) -> dict[str, Any]:
         self._thread.join()
         return self._told
 
     def counters(self) -> dict[str, int]:
-        """The client's counters, by Hadoop's own interface; of this JVM, executors included."""
+        """The client's counters, by Hadoop's own interface; of this JVM, executors included.
+
+        ``done`` beside them: 1 when the query has ended.
+        """
         jvm = self._spark.sparkContext._jvm
         assert jvm is not None
         conf = self._spark.sparkContext._jsc.hadoopConfiguration()
         path = jvm.org.apache.hadoop.fs.Path(self._table)
         each = path.getFileSystem(conf).getStorageStatistics().getLongStatistics()
-        found = {}
+        found = {"done": int(bool(self._told))}
         while each.hasNext():
             one = each.next()
             found[one.getName()] = int(one.getValue())

@@ -117,7 +117,7 @@ def show(rows: list[Row], title: str, columns: tuple[tuple[str, str], ...] = _CO
         table.add_column(name, justify="left" if text else "right", no_wrap=True)
     for r in rows:
         table.add_row(*(_cell(r.get(key)) for key, _ in used))
-    Console(width=200).print(table)
+    Console(width=320).print(table)
 
 
 def markdown(rows: list[Row], columns: tuple[tuple[str, str], ...] = _COLUMNS) -> str:

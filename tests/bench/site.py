@@ -192,6 +192,11 @@ class Site(_Opened):
         """Caches everything at and below ``path``."""
         self._sidecar.run("load", path)
 
+    def fill(self, path: str, ranges: list[tuple[int, int]]) -> None:
+        """Caches (offset, length) ranges of one file."""
+        with LocalClient.connect(self.cache_dir) as client:
+            client.fill(path, client.stat(path).file_id, ranges)
+
     def signal_sidecar(self, what: signal.Signals) -> None:
         os.kill(self._sidecar.pid, what)
 

@@ -28,7 +28,8 @@ def declared(name: str, files: Files, site: Site | None) -> Target:
     assert site is not None
     if name in ("s3a_classic", "s3a_analytics"):
         conf = site.s3a_conf() | {"fs.s3a.input.stream.type": name.removeprefix("s3a_")}
-        return Target(name, site.s3a_uri, site.s3a_uri, conf)
+        target = Target(name, site.s3a_uri, site.s3a_uri, conf)
+        return replace(target, before=Cold(target, site))
     conf = site.cache_conf()
     if name == "cache_hit":
         return Target(name, "cache:///", f"cache://{site.HIT}", conf)
@@ -39,10 +40,11 @@ def declared(name: str, files: Files, site: Site | None) -> Target:
 
 
 class Cold:
-    """Makes a cache target cold: nothing cached, and a client that has nothing open.
+    """Makes a target cold: nothing cached on this node, and nothing in the JVM's memory.
 
-    The client keeps the descriptors of blocks for a while, and rightly reads on from evicted ones.
-    There is one client per process and path of the cache directory, so a new one gets a new path.
+    S3A's analytics stream keeps bytes of earlier streams in memory. Millpond's client keeps the
+    descriptors of blocks for a while, and rightly reads on from evicted ones; there is one client
+    per process and path of the cache directory, so a new one gets a new path.
     """
 
     def __init__(self, target: Target, site: Site) -> None:
@@ -50,12 +52,16 @@ class Cold:
         self._site = site
 
     def __call__(self, agent: Agent) -> None:
-        self._site.evict()
         agent.ask("close", {"fs": self._target.name})
-        link = self._site.another_path()
-        replace(self._target, conf={**self._target.conf, "fs.cache.dir": str(link)}).open(agent)
-        # Connected, the mount known and its direct connector there, before the clock runs.
-        agent.ask("touch", {"fs": self._target.name, "path": self._target.base})
+        target = self._target
+        if target.name == "cache_cold":
+            self._site.evict()
+            path = str(self._site.another_path())
+            target = replace(target, conf={**target.conf, "fs.cache.dir": path})
+        target.open(agent)
+        # Connected, and for cache:// the mount known and its direct connector there, before the
+        # clock runs.
+        agent.ask("touch", {"fs": target.name, "path": target.base})
 
 
 def agent_for(java: Java, targets: Sequence[Target], name: str) -> Agent:
