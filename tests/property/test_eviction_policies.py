@@ -4,7 +4,7 @@ from array import array
 from collections import OrderedDict
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -12,6 +12,10 @@ from millpond.errors import InvalidSetting
 from millpond.store.eviction import POLICIES, policy_named
 from millpond.store.index import key_hash
 
+RUN = settings(
+    max_examples=60, stateful_step_count=50, deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],  # says how busy the machine is, nothing else
+)  # fmt: skip
 CAPACITY = 100
 
 
@@ -207,7 +211,7 @@ class PolicyMachine(RuleBasedStateMachine):
 @pytest.mark.parametrize("name", sorted(POLICIES))
 def test_a_policy_agrees_with_its_twin(name):
     machine = type(f"Machine_{name}", (PolicyMachine,), {"policy_name": name})
-    run_state_machine_as_test(machine, settings=settings(max_examples=60, stateful_step_count=60))
+    run_state_machine_as_test(machine, settings=RUN)
 
 
 def test_an_unknown_policy_is_refused_by_naming_the_known():

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from millpond.store.eviction.ghost import Ghost
@@ -19,7 +19,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 def test_an_index_is_a_dict(actions):
     index, model = Index(20), {}
@@ -65,7 +65,7 @@ def test_blocks_of_one_file_do_not_pile_up():
     assert max(chains) < 40
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(st.booleans(), st.integers(0, 30), st.integers(0, 40)), max_size=400),
     st.integers(0, 100),

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from millpond.model.sizes import PAGE_BYTES
@@ -120,7 +120,7 @@ blocks_and_ranges = st.integers(1, 9 * PAGE_BYTES).flatmap(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(blocks_and_ranges, st.integers(0, 1 << 30))
 def test_no_prefix_of_the_calls_shows_wrong_bytes_even_without_checksums(case, seed):
     valid_bytes, ranges = case
@@ -135,7 +135,7 @@ def test_no_prefix_of_the_calls_shows_wrong_bytes_even_without_checksums(case, s
     assert read_all(calls, valid_bytes, verify=True) == (len(stored), 0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(blocks_and_ranges, st.integers(0, 1 << 30))
 def test_no_part_of_the_sectors_shows_wrong_bytes(case, seed):
     valid_bytes, ranges = case
