@@ -10,9 +10,16 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from millpond.errors import NotADirectory, PathNotFound
 from millpond.namespace import Namespace
@@ -232,8 +239,18 @@ class Bounds(RuleBasedStateMachine):
                     assert history.held(ready.version, oldest, now), ("ready", key, ready)
 
 
-Bounds.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)  # fmt: skip
-TestBounds = Bounds.TestCase
+def campaign(examples: int) -> settings:
+    return settings(
+        max_examples=examples, stateful_step_count=30, deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )  # fmt: skip
+
+
+def test_bounds() -> None:
+    run_state_machine_as_test(Bounds, settings=campaign(60))
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+def test_bounds_at_length() -> None:
+    run_state_machine_as_test(Bounds, settings=campaign(3000))

@@ -66,7 +66,10 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = build()(list(arguments), prog_name="millpond", standalone_mode=False)
         sys.stdout.flush()
-        return result if isinstance(result, int) else 0
+        code = result if isinstance(result, int) else 0
+        if code == EXIT_INTERRUPTED:
+            note("interrupted")
+        return code
     except _USAGE_ERROR as e:
         return _usage(e)
     except typer.Exit as e:
