@@ -1,7 +1,7 @@
 """A Spark job whose sidecar is killed or stopped at random moments: nothing may fail for it.
 
-Each round has a fresh Spark process and a cache that holds a random half of every file, so that both
-hits and fills are under way when the fault comes.
+Each round has a fresh Spark process and a cache that holds a random half of every file, so that
+both hits and fills are under way when the fault comes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The measuring JVM: compiled from ``jvm/``, driven line by line."""
+"""The measuring JVM: compiled from ``java/``, driven line by line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "bench"
-SOURCES = Path(__file__).parent / "jvm"
+SOURCES = Path(__file__).parent / "java"
 POM = SOURCES / "pom.xml"
 COMPILE_HADOOP = "3.4.1"  # as the client jar: classes for Java 11, run on any later Hadoop
 BESIDE_S3A = (
@@ -134,7 +134,7 @@ class AgentError(Exception):
 
 
 class Agent:
-    """One JVM that runs measures; see ``jvm/io/millpond/bench/Agent.java`` for its verbs."""
+    """One JVM that runs measures; see ``java/io/millpond/bench/Agent.java`` for its verbs."""
 
     def __init__(
         self, java: Java, jars: Sequence[Path], log: Path, *, options: Sequence[str] = ()
