@@ -6,6 +6,7 @@ import io.millpond.fs.local.DirStamp;
 import io.millpond.fs.local.FileId;
 import io.millpond.fs.local.Meta;
 import io.millpond.fs.local.Mount;
+import io.millpond.fs.local.Names;
 import io.millpond.fs.rpc.Counters;
 import io.millpond.fs.rpc.Fallback;
 import io.millpond.fs.rpc.SidecarTrouble;
@@ -75,8 +76,7 @@ final class Resolver {
         if (!client.trusted()) {
             return null;
         }
-        String key = mount.key(path);
-        String storePath = mount.storePath(key);
+        String storePath = mount.storePath(mount.key(path));
         Meta meta = whole ? dir.meta(storePath) : dir.metaForStatus(storePath);
         if (meta == null || meta.weak() || !meta.bootId().equals(dir.bootId())) {
             return null;
@@ -86,17 +86,23 @@ final class Resolver {
         if (within(meta.validatedNs(), now, bound) || mount.isImmutable(path)) {
             return meta;
         }
-        int slash = key.lastIndexOf('/');
-        DirStamp stamp =
-                slash == 0
-                        ? null
-                        : dir.dirStamp(mount.storePath(key.substring(0, Math.max(0, slash))));
+        String directory = Names.directory(storePath);
+        DirStamp stamp = directory == null ? null : dir.dirStamp(directory);
         boolean covered =
                 stamp != null
                         && stamp.bootId().equals(dir.bootId())
                         && meta.validatedNs() >= stamp.coversFromNs()
                         && within(stamp.validatedNs(), now, bound);
-        return covered ? meta : null;
+        return covered ? standing(dir, meta) : null;
+    }
+
+    /**
+     * The meta if it still stands, looked at after the directory's stamp was: a LIST voids what it
+     * found changed before it writes its stamp, so a meta read earlier proves nothing.
+     */
+    private static Meta standing(CacheDir dir, Meta meta) {
+        Meta now = dir.metaForStatus(meta.storePath());
+        return now != null && now.fileId().equals(meta.fileId()) ? meta : null;
     }
 
     private static boolean within(long validatedNs, long now, long bound) {
