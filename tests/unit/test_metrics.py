@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from millpond import metrics as m
@@ -55,3 +57,8 @@ def test_names_that_clients_send_are_bounded_and_nothing_is_lost() -> None:
     assert len(sums) <= MAX_CLIENT_COUNTERS + 1
     assert sums["hit_bytes"] == 7
     assert sum(sums.values()) == 7 + 2 + 1 + 4 + 1000
+
+
+def test_the_page_says_what_the_declaration_says() -> None:
+    page = Path(__file__).parents[2] / "docs/metrics.md"
+    assert page.read_text() == m.document(), "run: python -m millpond.metrics > docs/metrics.md"

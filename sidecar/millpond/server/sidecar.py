@@ -38,8 +38,12 @@ DISK_THREADS = 4
 LOOKUP_THREADS = 16
 STOP_S = 10.0
 """Time that running fetches and look-ups get at a stop; what lasts longer is left behind."""
-SWITCH_INTERVAL_S = 0.0005
-"""How long a thread may keep the interpreter while the control loop waits for it."""
+SWITCH_INTERVAL_S = 0.00003
+"""How long a thread may keep the interpreter while another waits for it.
+
+Each of the control loop's system calls gives the interpreter up, and a dozen fetching threads may
+be before it when it wants it back; ``tests/bench/sidecar_mixed.py`` measures what that costs.
+"""
 LAG_EVERY_S = 1.0
 HEAL_EVERY_S = 1.0
 
