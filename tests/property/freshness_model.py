@@ -145,22 +145,20 @@ class Client:
 
     def opens(self, key: str, now_ns: int, bound_ns: int) -> str | None:
         """The version that a client would open without asking anybody; None: it would ask."""
-        meta = self._read(meta_name(path_hash(f"{STORE_ID}/b/{key}")), Meta)
+        parent = key.rpartition("/")[0]
+        stamp = self._read(dir_name(path_hash(f"{STORE_ID}/b/{parent}")), DirStamp)
+        meta = self._read(meta_name(path_hash(f"{STORE_ID}/b/{key}")), Meta)  # after the stamp
         if meta is None or meta.boot_id != self.boot_id:
             return None
         assert not meta.weak, "a weak version has no meta"
-        if 0 <= now_ns - meta.validated_ns <= bound_ns:
-            return meta.version
-        parent = key.rpartition("/")[0]
-        stamp = self._read(dir_name(path_hash(f"{STORE_ID}/b/{parent}")), DirStamp)
-        if (
+        covered = (
             stamp is not None
             and stamp.boot_id == self.boot_id
             and meta.validated_ns >= stamp.covers_from_ns
             and 0 <= now_ns - stamp.validated_ns <= bound_ns
-        ):
-            return meta.version
-        return None
+        )
+        own = 0 <= now_ns - meta.validated_ns <= bound_ns
+        return meta.version if own or covered else None
 
     def _read(self, name: str, kind: type[T]) -> T | None:
         try:

@@ -37,7 +37,9 @@ Mounts, format 1: magic "MPONDMNT", format, record length, a ``wire.MountTable``
 
 What they say together: meta holds for opens while (the lease is good) and (its stamp, or the stamp
 of its directory where ``meta.validated_ns >= dir.covers_from_ns``, is within the mount's bound, in
-this boot; or the file is immutable by glob). A client that keeps a parsed meta or stamp in memory
+this boot; or the file is immutable by glob). A LIST removes the meta of what changed before it
+writes its stamp, so a meta counts with a stamp only if it is seen standing after the stamp was
+read. A client that keeps a parsed meta or stamp in memory
 reads the epoch slot before it reads the file, and trusts its copy while the slot has not moved and
 the lease names the same epochs file: the sidecar bumps the slot after each change of the file and
 before it answers the call that made the change.

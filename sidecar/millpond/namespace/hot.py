@@ -33,16 +33,14 @@ class Hot:
 
     def good(self, now_ns: int) -> bool:
         """Within the bound by its own stamp, or by its directory's."""
-        if self.void:
-            return False
-        if now_ns - self.validated_ns <= self.bound_ns:
-            return self.bound_ns > 0
         directory = self.directory
-        return (
+        within = (now_ns - self.validated_ns <= self.bound_ns and self.bound_ns > 0) or (
             directory is not None
             and now_ns - directory.validated_ns <= self.bound_ns
             and self.validated_ns >= directory.covers_from_ns
         )
+        # Last: a LIST voids what it found changed before it renews its directory.
+        return within and not self.void
 
 
 class HotAnswers:
