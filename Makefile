@@ -80,7 +80,7 @@ test-full: $(ENV) java
 	$(BIN)/pytest --timeout=7200 $(PYTEST_ARGS)
 
 bench: $(ENV) $(JARS)
-	$(BIN)/python -m tests.bench.$(BENCH) $(BENCH_ARGS)
+	$(BIN)/python -m tests.bench.run $(BENCH) $(BENCH_ARGS)
 
 constraints: $(ENV)
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import crc32c
@@ -210,3 +212,29 @@ def run_ok(cache_dir: Path, form: str) -> str:
 def test_a_setting_without_a_value_is_refused(cache_dir: Path) -> None:
     done = run("--cache-dir", str(cache_dir), "--set", "spark.x")
     assert isinstance(done.exception, InvalidSetting)
+
+
+READ_PROPERTIES = """
+import java.nio.file.*; import java.util.*;
+public class Read {
+    public static void main(String[] a) throws Exception {
+        Properties p = new Properties();
+        p.load(Files.newBufferedReader(Paths.get(a[0])));
+        for (String key : p.stringPropertyNames()) {
+            System.out.print(key + "\\0" + p.getProperty(key) + "\\0");
+        }
+    }
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="Java is not installed")
+def test_printed_properties_are_what_java_reads(tmp_path: Path) -> None:
+    nasty = ["plain", " a b ", "C:\\dir\\x", "two\nlines", "tab\t", "a=b:c#d!e", "é", ""]
+    settings = {f"spark.x{n}": value for n, value in enumerate(nasty)}
+    (tmp_path / "Read.java").write_text(READ_PROPERTIES)
+    (tmp_path / "spark.properties").write_text(session.as_properties(settings) + "\n")
+    command = ["java", "-Dfile.encoding=UTF-8", "-Dstdout.encoding=UTF-8"]
+    command += [str(tmp_path / "Read.java"), str(tmp_path / "spark.properties")]
+    words = subprocess.run(command, capture_output=True, check=True).stdout.decode().split("\0")
+    assert dict(zip(words[::2], words[1::2], strict=False)) == settings
