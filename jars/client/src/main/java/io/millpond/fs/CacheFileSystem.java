@@ -254,7 +254,7 @@ public final class CacheFileSystem extends ReadOnlyFileSystem {
             super.close();
         } finally {
             if (client != null) {
-                client.reporter().flush();
+                client.reporter().flush(true);
                 stores.close();
             }
         }

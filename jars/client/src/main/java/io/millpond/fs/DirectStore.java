@@ -179,7 +179,8 @@ final class DirectStore implements Closeable {
             future.complete(connector);
             LOG.info("{}: fallback: ready ({})", mount.path(), mount.storeUri());
         } catch (InterruptedException | IOException | RuntimeException | LinkageError e) {
-            Throwable why = e.getCause() != null && e instanceof RuntimeException ? e.getCause() : e;
+            boolean wrapped = e instanceof RuntimeException && e.getCause() != null;
+            Throwable why = wrapped ? e.getCause() : e;
             future.completeExceptionally(why);
             LOG.warn("{}: fallback: impossible, because {}", mount.path(), why.toString());
         }

@@ -88,7 +88,8 @@ final class Misses {
                 return direct(position, dst, Fallback.LOCAL_IO, null);
             }
             try {
-                FillCall call = stream ? fills.toRead(position, dst) : fills.toReadAt(position, dst);
+                FillCall call =
+                        stream ? fills.toRead(position, dst) : fills.toReadAt(position, dst);
                 int read = await(call, position, dst, stream);
                 if (read > 0) {
                     return read;

@@ -47,8 +47,11 @@ final class Reporter {
         }
     }
 
-    /** Sends what there is to say; what can't be sent is kept for the next time. */
-    synchronized void flush() {
+    /**
+     * Sends what there is to say; what can't be sent is kept for the next time. {@code await}:
+     * until the sidecar has it.
+     */
+    synchronized void flush(boolean await) {
         Wire.ReportRequest.Builder report = Wire.ReportRequest.newBuilder();
         Map<String, Long> now = client.counters().all();
         now.forEach(
@@ -65,7 +68,7 @@ final class Reporter {
         if (report.getCountersCount() + touched.size() + bad == 0) {
             return;
         }
-        if (client.sidecar().report(report.build())) {
+        if (client.sidecar().report(report.build(), await)) {
             sent = now;
             for (int i = 0; i < bad; i++) {
                 badPages.poll();
@@ -87,7 +90,7 @@ final class Reporter {
 
     private void tick() {
         try {
-            flush();
+            flush(false);
             if (!client.sidecar().usable()) {
                 lookForRestart();
             }

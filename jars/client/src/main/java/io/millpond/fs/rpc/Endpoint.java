@@ -50,7 +50,7 @@ public final class Endpoint {
         }
     }
 
-    /** By reflection, since the client is built for Java 11; null where Java has no Unix sockets. */
+    /** By reflection, since this is built for Java 11; null where Java has no Unix sockets. */
     private SocketChannel unix() throws IOException {
         SocketChannel channel = null;
         try {

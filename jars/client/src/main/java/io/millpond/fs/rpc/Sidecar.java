@@ -1,11 +1,9 @@
 package io.millpond.fs.rpc;
 
 import com.google.protobuf.ByteString;
-import io.millpond.fs.SidecarUnavailableException;
 import io.millpond.fs.wire.Wire;
 import java.io.IOException;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -19,9 +17,6 @@ import java.util.function.LongSupplier;
  * see, else {@link SidecarTrouble}; thread-safe, and safe to interrupt.
  */
 public final class Sidecar implements AutoCloseable {
-    static final int PROTOCOL_MIN = 1;
-    static final int PROTOCOL_MAX = 1;
-
     /** Finds the sidecar's address; asked at each attempt, since a restart may move it. */
     public interface Directory {
         Endpoint endpoint() throws IOException;
@@ -79,7 +74,8 @@ public final class Sidecar implements AutoCloseable {
     /** The file or directory at a path of the namespace; {@code force}: ask the store now. */
     public Wire.FileInfo stat(String path, boolean force) throws IOException {
         Wire.StatRequest.Builder stat = Wire.StatRequest.newBuilder().setPath(path).setForce(force);
-        Wire.Reply reply = answer(Wire.Request.newBuilder().setStat(stat), Counters.Name.STATS).get(0);
+        Wire.Request.Builder request = Wire.Request.newBuilder().setStat(stat);
+        Wire.Reply reply = answer(request, Counters.Name.STATS).get(0);
         if (!reply.hasStat()) {
             throw unexpected("Stat");
         }
@@ -130,13 +126,21 @@ public final class Sidecar implements AutoCloseable {
         }
     }
 
-    /** Sends a report and does not wait; false where it could not be sent. */
-    public boolean report(Wire.ReportRequest report) {
+    /** Sends a report; false where it could not be sent. {@code await}: until it is answered. */
+    public boolean report(Wire.ReportRequest report, boolean await) {
         Connection live = connection;
         if (live == null || !live.alive() || !breaker.closed()) {
             return false;
         }
-        return post(live, report);
+        AnswerCall call = post(live, report);
+        try {
+            if (await && call != null) {
+                call.get();
+            }
+            return call != null;
+        } catch (IOException e) {
+            return false;
+        }
     }
 
     /** Probes a sidecar that was given up, where a probe is due; called about once a second. */
@@ -171,13 +175,13 @@ public final class Sidecar implements AutoCloseable {
         }
     }
 
-    private boolean post(Connection live, Wire.ReportRequest report) {
+    private AnswerCall post(Connection live, Wire.ReportRequest report) {
+        AnswerCall call = new AnswerCall(nowNs, silenceNs);
         try {
-            live.send(
-                    Wire.Request.newBuilder().setReport(report), new AnswerCall(nowNs, silenceNs));
-            return true;
+            live.send(Wire.Request.newBuilder().setReport(report), call);
+            return call;
         } catch (IOException e) {
-            return false;
+            return null;
         }
     }
 
@@ -275,57 +279,11 @@ public final class Sidecar implements AutoCloseable {
     }
 
     private Connection open() throws IOException {
-        Endpoint endpoint;
-        Connection made;
-        try {
-            endpoint = directory.endpoint();
-            made = new Connection(endpoint.connect(), this::heard, this::silent);
-        } catch (IOException e) {
-            SidecarUnavailableException typed =
-                    new SidecarUnavailableException(
-                            "no sidecar answers on this node",
-                            e.toString(),
-                            "Start it with 'millpond serve'");
-            throw new SidecarTrouble(Fallback.SIDECAR_ABSENT, typed);
-        }
-        try {
-            hello(made, endpoint);
-            return made;
-        } catch (IOException e) {
-            SidecarTrouble trouble =
-                    e instanceof SidecarTrouble
-                            ? (SidecarTrouble) e
-                            : new SidecarTrouble(Fallback.SIDECAR_GONE, e);
-            made.close(trouble);
-            throw trouble;
-        }
-    }
-
-    private void hello(Connection made, Endpoint endpoint) throws IOException {
         counters.add(Counters.Name.HELLOS, 1);
-        long before = identity.monotonicNs();
-        Wire.HelloRequest.Builder hello =
-                Wire.HelloRequest.newBuilder()
-                        .setProtocolMin(PROTOCOL_MIN)
-                        .setProtocolMax(PROTOCOL_MAX)
-                        .setClient(identity.name())
-                        .setToken(ByteString.copyFrom(endpoint.token()))
-                        .setMonotonicNs(before)
-                        .setBootId(ByteString.copyFrom(identity.bootId()));
-        Wire.Reply reply = made.hello(Wire.Request.newBuilder().setHello(hello).build());
-        long after = identity.monotonicNs();
-        if (reply.hasError()) {
-            throw RemoteErrors.of(reply.getError());
-        }
-        if (!reply.hasHello()) {
-            throw unexpected("Hello");
-        }
-        Wire.HelloReply answer = reply.getHello();
-        long theirs = answer.getMonotonicNs();
-        clocksAgree =
-                before <= theirs
-                        && theirs <= after
-                        && Arrays.equals(answer.getBootId().toByteArray(), identity.bootId());
+        Greeting greeting = new Greeting(directory, identity);
+        Connection made = greeting.connect(this::heard, this::silent);
+        clocksAgree = greeting.clocksAgree();
+        return made;
     }
 
     private static SidecarTrouble unexpected(String verb) {
