@@ -104,7 +104,13 @@ class Connection(asyncio.BufferedProtocol):
         out: list[bytes] = []
         verbs = self.verbs
         cached = verbs.stat_cached
+        ready = self.session.protocol > 0
         for message in messages:
+            plain = replies.plain_stat(message) if ready else None
+            if plain is not None and (info := cached(plain[1])) is not None:
+                verbs.stats_from_memory += 1
+                out.append(replies.stat_numbered(plain[0], info))
+                continue
             try:
                 request = Request.FromString(message)
             except DecodeError as e:
@@ -114,7 +120,7 @@ class Connection(asyncio.BufferedProtocol):
                 )
                 return
             verb = request.WhichOneof("verb")
-            if verb == "stat" and self.session.protocol:
+            if verb == "stat" and ready:
                 asked = request.stat
                 if not asked.force and (info := cached(asked.path)) is not None:
                     verbs.stats_from_memory += 1
@@ -122,8 +128,9 @@ class Connection(asyncio.BufferedProtocol):
                     continue
             if not self._other(request, verb):
                 break
+            ready = self.session.protocol > 0
         if out:
-            self.send(b"".join(out))
+            self.send(out[0] if len(out) == 1 else b"".join(out))
 
     # -- requests ----------------------------------------------------------------------------
 

@@ -40,9 +40,37 @@ _VARINTS = [_short_varint(value) for value in range(_SHORT)]
 
 def stat(request: int, info: bytes) -> bytes:
     """The reply to a Stat around a serialised FileInfo, put together without protobuf."""
-    number, size = varint(request), varint(len(info))
+    return stat_numbered(varint(request), info)
+
+
+def stat_numbered(number: bytes, info: bytes) -> bytes:
+    """The same, with the request's number still as a varint."""
+    size = varint(len(info))
     length = _pack_length(2 + len(number) + len(size) + len(info))
     return b"".join((length, _ID_TAG, number, _STAT_TAG, size, info))
+
+
+def plain_stat(message: bytes) -> tuple[bytes, str] | None:
+    """The (number as a varint, path) of a Request that is a Stat as any client writes it.
+
+    None for whatever is not exactly: id, then a Stat with a path of < 126 bytes and no ``force``.
+    Those are for protobuf, which costs three times as much.
+    """
+    at = 2
+    size = len(message)
+    if size < 8 or message[0] != 8:
+        return None
+    while message[at - 1] > 127:
+        at += 1
+        if at > 6 or at + 4 >= size:
+            return None
+    inner = size - at - 2
+    if inner > 127 or message[at : at + 4] != b"\x1a%c\n%c" % (inner, inner - 2):
+        return None
+    try:
+        return message[1:at], message[at + 4 :].decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def encode(reply: wire.Reply) -> bytes:
