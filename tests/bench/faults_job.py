@@ -69,7 +69,7 @@ class Job:
         return found
 
 
-def main() -> None:
+def serve() -> None:
     settings, table = json.loads(Path(sys.argv[1]).read_text()), sys.argv[2]
     # Spark's launcher writes where it likes: answers go to a descriptor of their own.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
@@ -91,4 +91,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve()
