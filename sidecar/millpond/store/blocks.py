@@ -1,7 +1,8 @@
 """Blocks: creating, finding, checking and unlinking block files.
 
 All changes of one block's *name* (link, unlink, set aside) happen under its stripe lock; the index
-lock is taken inside it, never around it. A block with an open writer, or held, is not evicted.
+lock is taken inside it, never around it, and nothing is evicted while it is held. A block with an
+open writer, or held, is not evicted.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from crc32c import crc32c
 from millpond.errors import Corrupt, MillpondError, NoSpace, UnknownFormat
 from millpond.model.block import READ_BYTES, Header
 from millpond.model.paths import block_name
-from millpond.model.sizes import PAGE_BYTES, page_count, page_mask
+from millpond.model.sizes import PAGE_BYTES, PAGES_PER_BLOCK, page_count, page_mask
 from millpond.store.disk import as_error, is_full
 from millpond.store.space import BLOCK_KEY_BYTES, block_key
 from millpond.store.writing import FULL_DISK_TRIES, BlockWriter, read_pages
@@ -77,8 +78,7 @@ class Blocks:
         key = block_key(file_id, block)
         for attempt in range(1, FULL_DISK_TRIES + 1):
             try:
-                with self._stripe(key):
-                    return self._shared(key) or self._opened(key, file_id, block, valid_bytes)
+                return self._found(key, valid_bytes) or self._made(key, valid_bytes)
             except OSError as e:
                 room = is_full(e) and attempt < FULL_DISK_TRIES
                 if not (room and self.make_room(PAGE_BYTES * attempt, 16 * attempt)):
@@ -100,33 +100,42 @@ class Blocks:
                 writer.references += 1
             return writer
 
-    def _opened(self, key: bytes, file_id: bytes, block: int, valid_bytes: int) -> BlockWriter:
-        path = self._path(file_id, block)
-        header = Header(file_id, block, valid_bytes, secrets.randbits(64))
-        while True:
-            found = self._existing(path, header)
-            if found is None:
-                found = self._create(path, header)
-            if found is not None:
-                break
-        writer, size = found
-        with self._open_lock:
-            self._open[key] = writer
-        self._space.put(self._space.content, key, size)
+    def _found(self, key: bytes, valid_bytes: int) -> BlockWriter | None:
+        with self._stripe(key):
+            return self._shared(key) or self._opened(key, self._existing(key, valid_bytes))
+
+    def _made(self, key: bytes, valid_bytes: int) -> BlockWriter:
+        self._space.reserve(_NEW_BLOCK_BYTES)  # may evict: not under a stripe lock
+        try:
+            with self._stripe(key):
+                while True:
+                    writer = self._shared(key)
+                    writer = writer or self._opened(key, self._existing(key, valid_bytes))
+                    writer = writer or self._opened(key, self._create(key, valid_bytes))
+                    if writer is not None:
+                        return writer
+        finally:
+            self._space.release(_NEW_BLOCK_BYTES)
+
+    def _opened(self, key: bytes, writer: BlockWriter | None) -> BlockWriter | None:
+        if writer is not None:
+            with self._open_lock:
+                self._open[key] = writer
+            self._space.put(self._space.content, key, writer.disk_bytes())
         return writer
 
-    def _existing(self, path: Path, wanted: Header) -> tuple[BlockWriter, int] | None:
+    def _existing(self, key: bytes, valid_bytes: int) -> BlockWriter | None:
         """The block that is there, if it is sound; what is not sound is taken away."""
+        path = self._path(*_parts(key))
         try:
             fd = self.disk.open(path, os.O_RDWR)
         except FileNotFoundError:
             return None
         try:
             header, present, crcs = self._header(fd, path)
-            if header.valid_bytes != wanted.valid_bytes:
+            if header.valid_bytes != valid_bytes:
                 raise Corrupt("block of another length than its file's")
-            size = self.disk.stat(fd).st_blocks * 512
-            return BlockWriter(self, header, fd, present, array("I", crcs)), size
+            return BlockWriter(self, header, fd, present, array("I", crcs))
         except UnknownFormat as e:
             self.disk.close(fd)
             self._tree.set_aside(path, str(e))
@@ -148,30 +157,25 @@ class Blocks:
             raise Corrupt("block file is cut")
         return header, present, crcs
 
-    def _create(self, path: Path, header: Header) -> tuple[BlockWriter, int] | None:
+    def _create(self, key: bytes, valid_bytes: int) -> BlockWriter | None:
         """A new block, linked; None if one appeared under the name meanwhile."""
-        self._space.reserve(_NEW_BLOCK_BYTES)
-        fd = -1
+        header = Header(*_parts(key), valid_bytes, secrets.randbits(64))
+        staged, fd = self._tree.stage()
         try:
-            staged, fd = self._tree.stage()
             try:
                 self.disk.pwrite(fd, header.pack(crc32c), 0)
                 self.disk.truncate(fd, header.file_bytes)
-                self._link(staged, path)
+                self._link(staged, self._path(*_parts(key)))
             finally:
                 with contextlib.suppress(FileNotFoundError):
                     self.disk.unlink(staged)
-            size = self.disk.stat(fd).st_blocks * 512
-            return BlockWriter(self, header, fd, 0, array("I", bytes(4 * 256))), size
+            return BlockWriter(self, header, fd, 0, array("I", bytes(4 * PAGES_PER_BLOCK)))
         except FileExistsError:
             self.disk.close(fd)
             return None
         except BaseException:
-            if fd >= 0:
-                self.disk.close(fd)
+            self.disk.close(fd)
             raise
-        finally:
-            self._space.release(_NEW_BLOCK_BYTES)
 
     def _link(self, staged: Path, path: Path) -> None:
         while True:  # the directory may vanish with the last block of the file
@@ -201,10 +205,9 @@ class Blocks:
     def release(self, size: int) -> None:
         self._space.release(size)
 
-    def make_room(self, size: int, inodes: int = 0) -> int:
-        """Evict after the disk said it is full; the bytes freed."""
-        self._space.look()
-        return self._space.free(size, inodes)
+    def make_room(self, size: int, inodes: int = 0) -> bool:
+        """Evict after the disk said it is full; whether anything went."""
+        return self._space.make_room(size, inodes)
 
     def grown(self, writer: BlockWriter, size: int) -> None:
         if writer.linked:

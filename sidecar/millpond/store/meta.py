@@ -45,7 +45,7 @@ class Metas:
         self._stripes = [threading.Lock() for _ in range(_STRIPES)]
 
     def put_meta(self, meta: Meta) -> None:
-        """Publish a meta. Raises NoSpace; what was there before then stands as it was."""
+        """Publish a meta. Raises NoSpace; what was there before then stands, or was evicted."""
         digest = path_hash(meta.store_path)
         data = meta.pack(crc32c)
         size = self._replace(meta_name(digest), digest, data)
@@ -68,11 +68,9 @@ class Metas:
                         self._epochs.bump(digest)
                         return info.st_blocks * 512
                 except OSError as e:
-                    if is_full(e) and attempt < _TRIES:
-                        space.look()
-                        if space.free(len(data) * attempt, 16 * attempt):
-                            continue
-                    raise as_error(e, "writing meta") from e
+                    again = is_full(e) and attempt < _TRIES
+                    if not (again and space.make_room(len(data) * attempt, 16 * attempt)):
+                        raise as_error(e, "writing meta") from e
         finally:
             space.release(len(data))
         raise AssertionError("the last attempt returns or raises")

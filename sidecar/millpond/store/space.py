@@ -71,7 +71,7 @@ class Space:
         self.blocked: Callable[[bytes], bool] = lambda key: False
         self.delete: Callable[[Victim], bool] = lambda victim: False
         self.pressure = threading.Event()
-        self.evicted_bytes = self.evicted_blocks = 0
+        self.evicted_bytes = self.evicted_blocks = self.evicted_files = 0
         self.free_bytes = self.free_inodes = self._disk_limit = 0
         self._missing_inodes = 0
         self._reserved = 0
@@ -143,6 +143,8 @@ class Space:
         floor = min(FREE_BYTES_FLOOR, int(size * FREE_SHARE_FLOOR))
         self.free_bytes, self.free_inodes = fs.f_bavail * fs.f_frsize, fs.f_favail
         self._disk_limit = max(0, self.used_bytes + self.free_bytes - floor)
+        if not size:  # a file system that does not count, such as ramfs
+            self._disk_limit = self.capacity_bytes
         inodes_floor = min(INODES_FLOOR, fs.f_files // 100)  # btrfs counts none
         self._missing_inodes = max(0, inodes_floor - fs.f_favail) if fs.f_files else 0
 
@@ -189,6 +191,13 @@ class Space:
         """Evict until ``size`` bytes and ``inodes`` files are gone; the bytes freed."""
         with self._evicting:
             return self._evict(size) + self._evict_names(inodes)
+
+    def make_room(self, size: int, inodes: int) -> bool:
+        """As ``free``, after the file system said that it is full; whether anything went."""
+        before = self.evicted_files
+        self.look()
+        self.free(size, inodes)
+        return self.evicted_files > before
 
     def tidy(self) -> None:
         """What the housekeeper does: down to the low mark where the high one is passed."""
@@ -247,6 +256,7 @@ class Space:
                         segment.spare(key)
             if gone:
                 self.evicted_bytes += size
+                self.evicted_files += 1
                 self.evicted_blocks += is_block(segment, key)
                 return size
         return -1

@@ -149,6 +149,10 @@ class BlockWriter:
         """
         return self.linked and self._keeper.disk.stat(self._fd).st_nlink > 0
 
+    def disk_bytes(self) -> int:
+        """What the block takes on disk, as the file system counts."""
+        return self._keeper.disk.stat(self._fd).st_blocks * 512
+
     def read(self, start: int, end: int) -> bytes:
         """Bytes [start, end) of the block, proven by their CRCs.
 
