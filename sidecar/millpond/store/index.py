@@ -6,6 +6,7 @@ bytes), its size (4) and 5 to 11 bytes of hash table.
 
 from __future__ import annotations
 
+import struct
 from array import array
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 FREE = 0xFFFFFFFF  # the size of an unused slot
 MAX_BYTES = FREE - 1
 _NUMBERED_BYTES = 20
+_FACTOR = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
 
 
@@ -28,7 +30,7 @@ def key_hash(key: bytes) -> int:
     low = int.from_bytes(key[:8], "little")
     if len(key) != _NUMBERED_BYTES:
         return low
-    return (low + int.from_bytes(key[16:], "little") * 0x9E3779B97F4A7C15) & _MASK
+    return (low + int.from_bytes(key[16:], "little") * _FACTOR) & _MASK
 
 
 class Index:
@@ -40,7 +42,7 @@ class Index:
         self.sizes = array("I")
         self.total_bytes = 0
         self.free = array("I")
-        self.table = Table(self.hash_of)
+        self.table = Table(self.hash_of, self._all_hashes)
 
     def __len__(self) -> int:
         return self.table.count
@@ -51,6 +53,15 @@ class Index:
 
     def hash_of(self, slot: int) -> int:
         return key_hash(self.key(slot))
+
+    def _all_hashes(self) -> Iterator[int]:
+        """``hash_of`` for every slot, without a Python object per key."""
+        if self.key_bytes == _NUMBERED_BYTES:
+            for low, number in struct.iter_unpack("<Q8xI", self.keys):
+                yield (low + number * _FACTOR) & _MASK
+        else:
+            for (low,) in struct.iter_unpack(f"<Q{self.key_bytes - 8}x", self.keys):
+                yield low
 
     def find(self, key: bytes) -> int:
         """The slot of ``key``, or -1."""

@@ -11,17 +11,24 @@ from array import array
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 EMPTY = 0xFFFFFFFF
 _SMALLEST = 16
 
 
 class Table:
-    """Slots by hash. ``hash_of(slot)`` must stay the same while the slot is in the table."""
+    """Slots by hash. ``hash_of(slot)`` must stay the same while the slot is in the table.
 
-    def __init__(self, hash_of: Callable[[int], int]) -> None:
+    ``all_hashes()`` yields the hashes of slots 0, 1, 2 … in one go, which growing asks for; those
+    of slots not in the table may be anything.
+    """
+
+    def __init__(
+        self, hash_of: Callable[[int], int], all_hashes: Callable[[], Iterable[int]]
+    ) -> None:
         self._hash_of = hash_of
+        self._all_hashes = all_hashes
         self.clear()
 
     def clear(self) -> None:
@@ -71,7 +78,15 @@ class Table:
         cells[at] = slot
 
     def _rebuild(self, size: int) -> None:
-        old, self.cells = self.cells, array("I", [EMPTY]) * size
+        old, mask = self.cells, size - 1
+        live = bytearray(max((slot for slot in old if slot != EMPTY), default=0) + 1)
         for slot in old:
             if slot != EMPTY:
-                self._place(self._hash_of(slot), slot)
+                live[slot] = 1
+        self.cells = cells = array("I", [EMPTY]) * size
+        for slot, (alive, hashed) in enumerate(zip(live, self._all_hashes(), strict=False)):
+            if alive:
+                at = hashed & mask
+                while cells[at] != EMPTY:
+                    at = (at + 1) & mask
+                cells[at] = slot

@@ -22,7 +22,7 @@ class Ghost:
         self._first = 0  # the oldest entry
         self._used = 0  # ring cells from there on, dead ones included
         self.bytes = 0
-        self._table = Table(self.prints.__getitem__)
+        self._table = _table_over(self.prints)
 
     def __len__(self) -> int:
         return self._table.count
@@ -79,7 +79,7 @@ class Ghost:
 
     def _adopt(self, prints: array[int], sizes: array[int], first: int, used: int) -> None:
         self.prints, self.sizes, self._first, self._used = prints, sizes, first, used
-        self._table = Table(prints.__getitem__)
+        self._table = _table_over(prints)
         for i in range(first, first + used):
             at = i % len(prints)
             if sizes[at] != _DEAD:
@@ -95,5 +95,9 @@ class Ghost:
         self.prints, self.sizes = arrays["ghost.prints"], arrays["ghost.sizes"]
         self._first, self._used = numbers["ghost.first"], numbers["ghost.used"]
         self.bytes = numbers["ghost.bytes"]
-        self._table = Table(self.prints.__getitem__)
+        self._table = _table_over(self.prints)
         self._table.cells, self._table.count = arrays["ghost.cells"], numbers["ghost.count"]
+
+
+def _table_over(prints: array[int]) -> Table:
+    return Table(prints.__getitem__, prints.__iter__)
