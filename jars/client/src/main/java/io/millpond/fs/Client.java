@@ -17,6 +17,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -74,7 +75,7 @@ final class Client {
                             return thread;
                         });
         executor.allowCoreThreadTimeOut(true);
-        this.reporter = new Reporter(this, touches);
+        this.reporter = new Reporter(this);
     }
 
     /** The client of the directory that {@code conf} names; one per directory and process. */
@@ -128,6 +129,12 @@ final class Client {
         return touches;
     }
 
+    /** What was read since the last call of this. */
+    List<Wire.Touch> touched() {
+        CacheDir open = dir;
+        return touches.drain(open == null ? null : open.blocks());
+    }
+
     Reporter reporter() {
         return reporter;
     }
@@ -160,8 +167,8 @@ final class Client {
         }
     }
 
-    HeldBlocks blocks(FileVersion file) {
-        return new HeldBlocks(dir.blocks(), file.id(), file.length(), touches);
+    FileBlocks blocks(FileVersion file) {
+        return new FileBlocks(dir.blocks(), file.id(), file.length());
     }
 
     /** The content of a small file, where its meta has it by now; else null. */

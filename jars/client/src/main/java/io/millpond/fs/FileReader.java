@@ -16,7 +16,7 @@ import java.util.concurrent.atomic.LongAdder;
 final class FileReader implements Closeable {
     private final Client client;
     private final FileVersion file;
-    private final HeldBlocks blocks;
+    private final FileBlocks blocks;
     private final Misses misses;
     private final LongAdder hitBytes;
     private final LongAdder hitReads;
@@ -163,7 +163,7 @@ final class FileReader implements Closeable {
             closed = true;
             misses.close();
             if (blocks != null) {
-                blocks.close();
+                blocks.release();
             }
         }
     }

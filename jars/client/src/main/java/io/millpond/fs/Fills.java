@@ -19,7 +19,7 @@ final class Fills {
 
     private final Client client;
     private final FileVersion file;
-    private final HeldBlocks blocks;
+    private final FileBlocks blocks;
     private final Window window;
     private final ReadPolicy policy;
     private final Deque<FillCall> ahead = new ArrayDeque<>();
@@ -29,7 +29,7 @@ final class Fills {
     private long askedEnd;
     private long askNextAt = NEVER;
 
-    Fills(Client client, FileVersion file, HeldBlocks blocks, Window window, ReadPolicy policy) {
+    Fills(Client client, FileVersion file, FileBlocks blocks, Window window, ReadPolicy policy) {
         this.client = client;
         this.file = file;
         this.blocks = blocks;

@@ -20,7 +20,7 @@ final class Misses {
 
     private final Client client;
     private final FileVersion file;
-    private final HeldBlocks blocks;
+    private final FileBlocks blocks;
     private final Window window;
     private final Fills fills;
     private final DirectFile direct;
@@ -33,7 +33,7 @@ final class Misses {
     Misses(
             Client client,
             FileVersion file,
-            HeldBlocks blocks,
+            FileBlocks blocks,
             ReadPolicy policy,
             long splitEnd,
             Consumer<ByteBuffer> loaded) {
@@ -132,7 +132,7 @@ final class Misses {
     }
 
     private void expect(Wire.FillReply reply, long position) throws IOException {
-        int number = (int) (position >>> HeldBlocks.BLOCK_SHIFT);
+        int number = (int) (position >>> FileBlocks.BLOCK_SHIFT);
         for (Wire.BlockGeneration each : reply.getBlocksList()) {
             if (each.getBlock() == number) {
                 blocks.expect(position, each.getGeneration());

@@ -19,16 +19,14 @@ final class Reporter {
     private static final int MAX_BAD_PAGES = 1024;
 
     private final Client client;
-    private final Touches touches;
     private final ConcurrentLinkedQueue<Wire.BadPage> badPages = new ConcurrentLinkedQueue<>();
     private final AtomicInteger badCount = new AtomicInteger();
     private Map<String, Long> sent = new HashMap<>();
     private Thread thread;
     private long instance;
 
-    Reporter(Client client, Touches touches) {
+    Reporter(Client client) {
         this.client = client;
-        this.touches = touches;
     }
 
     synchronized void start() {
@@ -61,7 +59,7 @@ final class Reporter {
                         report.putCounters(name, fresh);
                     }
                 });
-        List<Wire.Touch> touched = touches.drain();
+        List<Wire.Touch> touched = client.touched();
         report.addAllTouches(touched);
         report.addAllBadPages(badPages);
         int bad = report.getBadPagesCount();

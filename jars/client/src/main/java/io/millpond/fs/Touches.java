@@ -1,33 +1,22 @@
 package io.millpond.fs;
 
 import com.google.protobuf.ByteString;
+import io.millpond.fs.local.BlockPool;
 import io.millpond.fs.local.Names;
 import io.millpond.fs.wire.Wire;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 
-/** What was read since the last report: late, lossy and bounded, as eviction policies tolerate. */
+/**
+ * What was read since the last report: late, lossy and bounded, as eviction policies tolerate.
+ * Reads of blocks are counted where the block is open, and collected here when a report is due.
+ */
 final class Touches {
     private static final int MAX_ENTRIES = 8192;
 
-    private final Set<HeldBlock> open = ConcurrentHashMap.newKeySet();
-    private final Map<Wire.Touch, Integer> closed = new ConcurrentHashMap<>();
     private final Map<String, Integer> metas = new ConcurrentHashMap<>();
-
-    void opened(HeldBlock block) {
-        open.add(block);
-    }
-
-    void closed(HeldBlock block) {
-        open.remove(block);
-        int reads = block.drain();
-        if (reads > 0 && closed.size() < MAX_ENTRIES) {
-            closed.merge(touch(block), reads, Integer::sum);
-        }
-    }
 
     /** A small file was read from its meta. */
     void meta(String storePath) {
@@ -36,18 +25,18 @@ final class Touches {
         }
     }
 
-    /** Everything since the last call. */
-    List<Wire.Touch> drain() {
+    /** Everything since the last call; {@code blocks} may be null. */
+    List<Wire.Touch> drain(BlockPool blocks) {
         List<Wire.Touch> all = new ArrayList<>();
-        for (HeldBlock block : open) {
-            int reads = block.drain();
-            if (reads > 0) {
-                all.add(touch(block).toBuilder().setReads(reads).build());
-            }
-        }
-        for (Wire.Touch key : closed.keySet()) {
-            Integer reads = closed.remove(key);
-            all.add(key.toBuilder().setReads(reads == null ? 1 : reads).build());
+        if (blocks != null) {
+            blocks.drainReads(
+                    (file, block, reads) ->
+                            all.add(
+                                    Wire.Touch.newBuilder()
+                                            .setFileId(ByteString.copyFrom(file.bytes()))
+                                            .setBlock(block)
+                                            .setReads(reads)
+                                            .build()));
         }
         for (String storePath : metas.keySet()) {
             Integer reads = metas.remove(storePath);
@@ -58,12 +47,5 @@ final class Touches {
                             .build());
         }
         return all;
-    }
-
-    private static Wire.Touch touch(HeldBlock block) {
-        return Wire.Touch.newBuilder()
-                .setFileId(ByteString.copyFrom(block.id().bytes()))
-                .setBlock(block.number())
-                .build();
     }
 }

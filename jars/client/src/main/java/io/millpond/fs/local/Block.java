@@ -7,9 +7,11 @@ import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 
 /**
- * A reader's hold on one block; positions count from the block's beginning. Thread-safe. An
- * interrupt of a reading thread closes the file for all who share it: the interrupted one gets an
- * InterruptedIOException, and for the others it is opened again.
+ * A reader's way to one block; positions count from the block's beginning. Remembers the inode it
+ * read last and holds it only while it reads: where the pool has let it go meanwhile, it is opened
+ * again by its name. Thread-safe. An interrupt of a reading thread closes the file for all who
+ * share it: the interrupted one gets an InterruptedIOException, and for the others it is opened
+ * again.
  */
 public final class Block implements Closeable {
     private static final int MAX_REOPENS = 1000;
@@ -17,44 +19,53 @@ public final class Block implements Closeable {
     private final BlockPool pool;
     private final BlockKey key;
     private final int validBytes;
-    private OpenBlock held;
-    private volatile OpenBlock open;
-    private boolean closed;
+    private volatile OpenBlock known;
 
     Block(BlockPool pool, OpenBlock open) {
         this.pool = pool;
         this.key = open.key();
         this.validBytes = open.validBytes();
-        this.held = open;
-        this.open = open;
+        this.known = open;
     }
 
-    /** The random number of the inode that is open now. */
-    public long generation() {
-        return open.generation();
+    public int number() {
+        return key.block;
     }
 
     public int validBytes() {
         return validBytes;
     }
 
-    /** Whether the name on disk still leads to the inode that is open here; opens it to see. */
+    /** The random number of the inode that is read now; 0 where there is none any more. */
+    public long generation() throws IOException {
+        OpenBlock open = enter();
+        if (open == null) {
+            return 0;
+        }
+        open.leave();
+        return open.generation();
+    }
+
+    /** Whether the name on disk still leads to the inode that was read last; opens it to see. */
     public boolean linked() throws IOException {
-        return pool.linked(open);
+        OpenBlock last = known;
+        return last != null && pool.linked(last);
     }
 
     /** Reads again which pages are present. */
     public void refresh() throws IOException {
         for (int tries = 0; tries < MAX_REOPENS; tries++) {
-            OpenBlock now = open;
-            checkInterrupt();
+            OpenBlock open = enter();
+            if (open == null) {
+                return;
+            }
             try {
-                now.refresh();
+                open.refresh();
                 return;
             } catch (ClosedChannelException e) {
-                if (!reopen(now, e)) {
-                    return;
-                }
+                closedByInterrupt(open);
+            } finally {
+                open.leave();
             }
         }
     }
@@ -65,14 +76,19 @@ public final class Block implements Closeable {
             return 0;
         }
         int first = (int) position >>> Layout.PAGE_SHIFT;
-        if (!open.present(first)) {
+        OpenBlock last = known;
+        if (last == null || !last.present(first)) {
             refresh();
         }
-        OpenBlock now = open;
+        OpenBlock open = enter();
+        if (open == null) {
+            return 0;
+        }
         int page = first;
-        while (page << Layout.PAGE_SHIFT < validBytes && now.present(page)) {
+        while (page << Layout.PAGE_SHIFT < validBytes && open.present(page)) {
             page++;
         }
+        open.leave();
         int end = Math.min(validBytes, page << Layout.PAGE_SHIFT);
         return page == first ? 0 : end - (int) position;
     }
@@ -82,7 +98,23 @@ public final class Block implements Closeable {
      * absent page; 0 where that is the first, after one more look at the header.
      */
     public int read(long position, byte[] dst, int offset, int length) throws IOException {
-        return read(position, ByteBuffer.wrap(dst, offset, length));
+        if (position < 0 || position >= validBytes || length <= 0) {
+            return 0;
+        }
+        for (int tries = 0; tries < MAX_REOPENS; tries++) {
+            OpenBlock open = enter();
+            if (open == null) {
+                return 0;
+            }
+            try {
+                return open.read((int) position, dst, offset, length);
+            } catch (ClosedChannelException e) {
+                closedByInterrupt(open);
+            } finally {
+                open.leave();
+            }
+        }
+        return interrupted();
     }
 
     /** As the other; {@code dst} advances by what is returned. */
@@ -92,62 +124,63 @@ public final class Block implements Closeable {
         }
         int mark = dst.position();
         for (int tries = 0; tries < MAX_REOPENS; tries++) {
-            OpenBlock now = open;
-            checkInterrupt();
+            OpenBlock open = enter();
+            if (open == null) {
+                return 0;
+            }
             try {
-                return now.read((int) position, dst);
+                return open.read((int) position, dst);
             } catch (ClosedChannelException e) {
                 dst.position(mark);
-                if (!reopen(now, e)) {
-                    return 0;
-                }
+                closedByInterrupt(open);
             } catch (IOException e) {
                 dst.position(mark); // what was read before the disk failed is read elsewhere again
                 throw e;
+            } finally {
+                open.leave();
             }
         }
-        pool.trouble(LocalEvents.Trouble.INTERRUPTS, null);
-        return 0;
+        return interrupted();
     }
 
-    /** Makes the pool open the block by its name next time; what is held here stays readable. */
+    /** Makes the pool, and this, open the block by its name next time. */
     public void retire() {
-        pool.forget(open);
+        OpenBlock last = known;
+        known = null;
+        if (last != null) {
+            pool.forget(last);
+        }
     }
 
-    /** Gives the block back to the pool; further closes do nothing. */
+    /** Forgets the inode; a later read asks the pool again. */
     @Override
     public void close() {
-        OpenBlock last;
-        synchronized (this) {
-            if (closed) {
-                return;
-            }
-            closed = true;
-            last = held;
-            held = null;
-        }
-        pool.giveBack(last);
+        known = null;
     }
 
-    /** Puts the inode that the name leads to now in place of one whose channel is closed. */
-    private synchronized boolean reopen(OpenBlock dead, IOException cause) throws IOException {
-        if (closed) {
-            throw new IOException("the block was given back", cause);
+    /** The inode, which stays open until it is left; null where the block is absent by now. */
+    private OpenBlock enter() throws IOException {
+        checkInterrupt();
+        OpenBlock last = known;
+        if (last != null && last.retain()) {
+            return last;
         }
-        if (open != dead) {
-            return true; // another reader of this hold did it
-        }
+        OpenBlock fresh = pool.open(key, validBytes);
+        known = fresh;
+        return fresh;
+    }
+
+    private void closedByInterrupt(OpenBlock dead) throws InterruptedIOException {
         checkInterrupt();
         pool.forget(dead);
-        OpenBlock fresh = pool.open(key, validBytes);
-        if (fresh == null) {
-            return false;
+        if (known == dead) {
+            known = null; // a race here costs one look into the pool
         }
-        pool.giveBack(held);
-        held = fresh;
-        open = fresh;
-        return true;
+    }
+
+    private int interrupted() {
+        pool.trouble(LocalEvents.Trouble.INTERRUPTS, null);
+        return 0;
     }
 
     /** Leaves before the read where the thread was interrupted: the channel stays open. */

@@ -25,6 +25,8 @@ public final class BlockPool implements Closeable {
     static final int MAX_IDLE = 256;
     static final long IDLE_NS = TimeUnit.SECONDS.toNanos(30);
 
+    private static final int MAX_UNREPORTED = 8192;
+
     /** Named here so that the class is loaded while there are descriptors to load it with. */
     private static final LocalEvents.Trouble NOT_OPENED = LocalEvents.Trouble.OPEN_FAILED;
 
@@ -34,6 +36,7 @@ public final class BlockPool implements Closeable {
     private final long idleNs;
     private final Bounce bounce = new Bounce();
     private final ConcurrentHashMap<BlockKey, OpenBlock> blocks = new ConcurrentHashMap<>();
+    private final ConcurrentHashMap<BlockKey, Integer> unreported = new ConcurrentHashMap<>();
     private volatile long starvedNs;
     private volatile boolean starved;
     private Thread sweeper;
@@ -52,7 +55,29 @@ public final class BlockPool implements Closeable {
      */
     public Block acquire(FileId file, int block, int validBytes) throws IOException {
         OpenBlock open = open(new BlockKey(file, block), validBytes);
-        return open == null ? null : new Block(this, open);
+        if (open == null) {
+            return null;
+        }
+        Block reader = new Block(this, open);
+        open.leave();
+        return reader;
+    }
+
+    /** Tells how often blocks were read since the last call; late and lossy. */
+    public void drainReads(Reads reader) {
+        for (OpenBlock each : blocks.values()) {
+            tell(reader, each.key(), each.drainReads());
+        }
+        for (BlockKey key : unreported.keySet()) {
+            Integer reads = unreported.remove(key);
+            tell(reader, key, reads == null ? 0 : reads);
+        }
+    }
+
+    private static void tell(Reads reader, BlockKey key, int reads) {
+        if (reads > 0) {
+            reader.read(key.file, key.block, reads);
+        }
     }
 
     /** Whether a block did not open within the last second, most likely for want of descriptors. */
@@ -67,7 +92,7 @@ public final class BlockPool implements Closeable {
             if (pooled.validBytes() == validBytes) {
                 return pooled;
             }
-            giveBack(pooled);
+            pooled.leave();
             return null;
         }
         if (pooled != null) {
@@ -100,6 +125,7 @@ public final class BlockPool implements Closeable {
             return other;
         }
         if (blocks.replace(fresh.key(), other, fresh)) {
+            remember(other);
             other.release(System.nanoTime());
         } else {
             fresh.release(0); // the pool's share: it lives as long as its reader
@@ -108,27 +134,24 @@ public final class BlockPool implements Closeable {
     }
 
     private OpenBlock openFile(BlockKey key) throws IOException {
-        try {
-            return openOnce(key);
-        } catch (FileSystemException e) {
-            if (absent(e)) {
-                return null;
+        while (true) {
+            try {
+                return openOnce(key);
+            } catch (FileSystemException e) {
+                if (absent(e)) {
+                    return null;
+                }
+                if (e instanceof AccessDeniedException) {
+                    trouble(LocalEvents.Trouble.PERMISSION, e);
+                    return null;
+                }
+                if (!shrink(blocks.size() / 2)) {
+                    starvedNs = System.nanoTime();
+                    starved = true;
+                    trouble(NOT_OPENED, e);
+                    return null;
+                }
             }
-            if (e instanceof AccessDeniedException) {
-                trouble(LocalEvents.Trouble.PERMISSION, e);
-                return null;
-            }
-            shrink(0);
-        }
-        try {
-            return openOnce(key);
-        } catch (FileSystemException e) {
-            if (!absent(e)) {
-                starvedNs = System.nanoTime();
-                starved = true;
-                trouble(NOT_OPENED, e);
-            }
-            return null;
         }
     }
 
@@ -179,15 +202,19 @@ public final class BlockPool implements Closeable {
         return named.generation() == open.generation();
     }
 
-    void giveBack(OpenBlock open) {
-        open.release(System.nanoTime());
-        shrink(maxIdle);
-    }
-
     /** Takes an inode out of the pool; it closes after its last reader. */
     void forget(OpenBlock open) {
         if (blocks.remove(open.key(), open)) {
+            remember(open);
             open.release(System.nanoTime());
+        }
+    }
+
+    /** Keeps how often an inode was read that leaves the pool. */
+    private void remember(OpenBlock open) {
+        int reads = open.drainReads();
+        if (reads > 0 && unreported.size() < MAX_UNREPORTED) {
+            unreported.merge(open.key(), reads, Integer::sum);
         }
     }
 
@@ -200,8 +227,12 @@ public final class BlockPool implements Closeable {
         return blocks.size();
     }
 
-    /** Lets idle descriptors go, the least recently used first, until the pool has {@code most}. */
-    private void shrink(int most) {
+    /**
+     * Lets idle descriptors go, the least recently used first, until the pool has {@code most};
+     * whether any went.
+     */
+    private boolean shrink(int most) {
+        boolean some = false;
         while (blocks.size() > most) {
             OpenBlock oldest = null;
             for (OpenBlock each : blocks.values()) {
@@ -210,10 +241,12 @@ public final class BlockPool implements Closeable {
                 }
             }
             if (oldest == null) {
-                return;
+                return some;
             }
             forget(oldest);
+            some = true;
         }
+        return some;
     }
 
     private synchronized void sweepLater() {
@@ -263,7 +296,12 @@ public final class BlockPool implements Closeable {
         }
     }
 
-    /** Closes all that is idle; what readers hold closes with them. */
+    /** Takes what was read. */
+    public interface Reads {
+        void read(FileId file, int block, int reads);
+    }
+
+    /** Closes all that is idle; what is just being read closes behind its reader. */
     @Override
     public void close() {
         synchronized (this) {

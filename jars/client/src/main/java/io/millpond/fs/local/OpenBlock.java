@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLongArray;
+import java.util.concurrent.atomic.LongAdder;
 
 /**
  * One open inode of a block, shared by all readers of this process. Serves a page only after its
@@ -18,6 +19,8 @@ final class OpenBlock {
     private final AtomicLongArray verified = new AtomicLongArray(Layout.PAGES_PER_BLOCK / 64);
     private final AtomicLongArray bad = new AtomicLongArray(Layout.PAGES_PER_BLOCK / 64);
     private final AtomicInteger references = new AtomicInteger(1);
+    private final LongAdder reads = new LongAdder();
+    private long drainedReads;
     private volatile BlockHeader header;
     private volatile long usedNs;
     private final long openedNs;
@@ -83,6 +86,19 @@ final class OpenBlock {
         }
     }
 
+    /** Gives a reader's reference back. */
+    void leave() {
+        release(System.nanoTime());
+    }
+
+    /** How often it was read since the last call. */
+    synchronized int drainReads() {
+        long all = reads.sum();
+        int fresh = (int) Math.min(Integer.MAX_VALUE, all - drainedReads);
+        drainedReads = all;
+        return fresh;
+    }
+
     /** Whether only the pool holds it. */
     boolean idle() {
         return references.get() == 1;
@@ -108,10 +124,53 @@ final class OpenBlock {
     int read(int at, ByteBuffer dst) throws IOException {
         ByteBuffer via = bounce.take();
         try {
-            return read(at, dst, via);
+            return counted(read(at, dst, via));
         } finally {
             bounce.give(via);
         }
+    }
+
+    /** As the other, into an array; makes no object where all of it is proven: the common hit. */
+    int read(int at, byte[] dst, int offset, int count) throws IOException {
+        int end = at + Math.min(count, header.validBytes - at);
+        int page = at >>> Layout.PAGE_SHIFT;
+        if (!get(verified, page) || provenEnd(page, end) < end) {
+            return read(at, ByteBuffer.wrap(dst, offset, count));
+        }
+        ByteBuffer via = bounce.take();
+        try {
+            int done = 0;
+            while (at + done < end) {
+                int read = fetch(at + done, Math.min(Bounce.BYTES, end - at - done), via);
+                if (read <= 0) {
+                    break; // cut by hand: what was proven is gone
+                }
+                via.get(dst, offset + done, read);
+                done += read;
+            }
+            return counted(done);
+        } finally {
+            bounce.give(via);
+        }
+    }
+
+    private int counted(int read) {
+        if (read > 0) {
+            reads.increment();
+        }
+        return read;
+    }
+
+    /** Reads up to {@code count} bytes, which then lie open in {@code via}. */
+    private int fetch(int at, int count, ByteBuffer via) throws IOException {
+        long offset = (long) Layout.DATA_OFFSET + at;
+        Bounce.place(via, offset, count);
+        int start = via.position();
+        int read = channel.read(via, offset);
+        if (read > 0) {
+            via.limit(start + read).position(start);
+        }
+        return read;
     }
 
     private int read(int at, ByteBuffer dst, ByteBuffer via) throws IOException {
@@ -155,7 +214,7 @@ final class OpenBlock {
             int count =
                     dst.isDirect() && !Bounce.unlucky(dst, offset)
                             ? readStraight(offset, end - at, dst)
-                            : readVia(offset, Math.min(Bounce.BYTES, end - at), dst, via);
+                            : readVia(at, Math.min(Bounce.BYTES, end - at), dst, via);
             if (count <= 0) {
                 break; // cut by hand: what was proven is gone
             }
@@ -174,13 +233,9 @@ final class OpenBlock {
         }
     }
 
-    private int readVia(long offset, int count, ByteBuffer dst, ByteBuffer via)
-            throws IOException {
-        Bounce.place(via, offset, count);
-        int start = via.position();
-        int read = channel.read(via, offset);
+    private int readVia(int at, int count, ByteBuffer dst, ByteBuffer via) throws IOException {
+        int read = fetch(at, count, via);
         if (read > 0) {
-            via.limit(start + read).position(start);
             dst.put(via);
         }
         return read;

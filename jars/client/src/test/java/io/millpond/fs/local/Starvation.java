@@ -27,20 +27,28 @@ final class Starvation {
         pool.acquire(id, 1, VALID).close();
         say("warm", reads(held, id, 0) && !pool.starved() && pool.size() == 2);
         pool.acquire(id, 9, VALID);
+        fill(hoard);
+        say("full", hoard.size() > 5);
+        Block third = pool.acquire(id, 2, VALID);
+        say("idle gives way", reads(third, id, 2) && events.troubles() == 0);
+        say("again", reads(held, id, 0) && reads(third, id, 2) && pool.size() <= 2);
+        held.retire();
+        third.retire();
+        fill(hoard);
+        say("absent", pool.acquire(id, 3, VALID) == null && !reads(held, id, 0));
+        say("counted", events.lastTrouble() == LocalEvents.Trouble.OPEN_FAILED && pool.starved());
+        hoard.get(0).close();
+        say("recovers", reads(pool.acquire(id, 3, VALID), id, 3));
+    }
+
+    private static void fill(List<FileInputStream> hoard) {
         try {
             while (true) {
                 hoard.add(new FileInputStream("/dev/null"));
             }
         } catch (IOException e) {
-            say("full", hoard.size() > 5);
+            // no descriptor is left
         }
-        Block third = pool.acquire(id, 2, VALID);
-        say("idle gives way", reads(third, id, 2) && events.troubles() == 0);
-        say("absent", pool.acquire(id, 3, VALID) == null);
-        say("counted", events.lastTrouble() == LocalEvents.Trouble.OPEN_FAILED && pool.starved());
-        say("held reads on", reads(held, id, 0));
-        hoard.get(0).close();
-        say("recovers", reads(pool.acquire(id, 3, VALID), id, 3));
     }
 
     private static boolean reads(Block block, FileId id, int number) throws IOException {

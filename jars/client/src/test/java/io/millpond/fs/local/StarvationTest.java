@@ -51,9 +51,9 @@ class StarvationTest {
                         "warm: yes",
                         "full: yes",
                         "idle gives way: yes",
+                        "again: yes",
                         "absent: yes",
                         "counted: yes",
-                        "held reads on: yes",
                         "recovers: yes"),
                 Files.readAllLines(out));
     }
