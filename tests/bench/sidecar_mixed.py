@@ -62,14 +62,14 @@ def figures(run: Latencies) -> dict[str, float]:
     return {f"p{q * 100:g}_ms": round(run.quantile_ms(q), 2) for q in (0.5, 0.99, 0.999, 1.0)}
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--rate", type=float, default=1000)
     parser.add_argument("--streams", type=int, default=4)
     parser.add_argument("--mb-s", type=float, default=100)
     parser.add_argument("--evict-gib", type=float, default=5)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     need = int(args.seconds * args.mb_s * 1e6 * 1.2) // STEP * STEP + STEP
     evict = int(args.evict_gib * GIB)
     with tempfile.TemporaryDirectory(prefix="millpond-bench-") as text:
@@ -123,7 +123,8 @@ def main() -> None:
             print(json.dumps(report))
             load.close()
             client.close()
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

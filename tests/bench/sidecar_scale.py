@@ -75,11 +75,11 @@ def measure(directory: Path, log: Path, blocks: int, *, wait_s: float) -> dict[s
     }
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=1_000_000)
     parser.add_argument("--dir", type=Path, help="where to make the cache directory")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="millpond-bench-", dir=args.dir) as text:
         root = Path(text)
         empty = measure(root / "empty", root / "empty.log", 0, wait_s=30)
@@ -91,7 +91,8 @@ def main() -> None:
     per_block = (again["rss_mb"] - empty["rss_mb"]) * 2**20 / max(1, args.blocks)
     print(json.dumps({"blocks": args.blocks, "empty": empty, "first": first, "again": again,
                       "rss_bytes_per_block": round(per_block, 1)}))  # fmt: skip
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -28,15 +28,16 @@ def measure(rate: float, seconds: float, batch: int) -> dict[str, float]:
     }
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=float, default=5000)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--batch", type=int, nargs="*", default=[1, 5])
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     for batch in args.batch:
         print(json.dumps(measure(args.rate, args.seconds, batch)), flush=True)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
