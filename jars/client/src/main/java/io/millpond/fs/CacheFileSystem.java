@@ -112,9 +112,9 @@ public final class CacheFileSystem extends ReadOnlyFileSystem {
     FSDataInputStream open(Path path, ReadPolicy policy, long splitEnd, Plan plan)
             throws IOException {
         String name = name(path);
-        FileVersion file = resolver.open(name, false);
+        FileVersion file = resolver.open(name, false, plan);
         if (!plan.matches(file)) {
-            file = resolver.open(name, true);
+            file = file.told() != null ? file : resolver.open(name, true, Plan.NONE);
             if (!plan.matches(file)) {
                 throw file.changed("planned with " + plan + ", now length " + file.length());
             }

@@ -231,6 +231,15 @@ final class Client {
         public long monotonicNs() {
             return System.nanoTime();
         }
+
+        /** Another sidecar has another lease: the last look at it says nothing any more. */
+        @Override
+        public void greeted() {
+            CacheDir open = dir;
+            if (open != null) {
+                open.expireLease();
+            }
+        }
     }
 
     /** Takes what the local reader has to tell. */

@@ -14,6 +14,7 @@ final class DirectFile implements Closeable {
 
     private final FileVersion file;
     private FSDataInputStream in;
+    private boolean reopened;
     private boolean closed;
 
     DirectFile(FileVersion file) {
@@ -75,8 +76,15 @@ final class DirectFile implements Closeable {
         drop();
     }
 
+    /**
+     * Opens with what the connector said of this version, if it named one: then it reads that one
+     * alone and need not be asked again.
+     */
     private FSDataInputStream open() throws IOException {
-        FileStatus status = file.store().status(file.path());
+        FileStatus told = file.told();
+        boolean known = told != null && !file.version().isEmpty() && !file.store().isLocal();
+        FileStatus status = known && !reopened ? told : file.store().status(file.path());
+        reopened = true;
         check(status);
         return HadoopMaker.INSTANCE.open(file.store().connector(), status);
     }

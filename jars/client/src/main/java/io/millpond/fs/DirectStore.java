@@ -20,14 +20,26 @@ import org.slf4j.LoggerFactory;
  * The engine's own connector to one mount's store, with the engine's credentials: what a read falls
  * back to. It is made in the background when the mount is first used, so that whether there is a
  * way back is known before it is needed.
+ *
+ * <p>Cached bytes and the store's are mixed in one stream only where they are surely of one
+ * version. Both sides name it where the connector tells entity tags and for local files. Some
+ * connectors tell length and modification time alone; times count whole seconds in some stores, so
+ * these prove a version only if the file was opened more than {@link #SETTLED_MS} after it was
+ * modified: what replaces it later has another time. A younger file is read from the store from
+ * the start; where the connector turns out to be such a one in mid-stream, the read fails as for a
+ * file that changed, and opening again helps. Without a lease and without a strong version a
+ * stream reads from the store from the start.
  */
 final class DirectStore implements Closeable {
+    static final long SETTLED_MS = 2000;
     private static final Logger LOG = LoggerFactory.getLogger(DirectStore.class);
 
     private final Mount mount;
     private final Configuration conf;
     private final UserGroupInformation user;
     private CompletableFuture<FileSystem> made;
+    /** What the last status showed; true until one was seen. */
+    private volatile boolean tellsVersions = true;
 
     DirectStore(Mount mount, Configuration engine, UserGroupInformation user) {
         this.mount = mount;
@@ -109,7 +121,8 @@ final class DirectStore implements Closeable {
                 false,
                 status.getLen(),
                 status.getModificationTime(),
-                versionOf(status));
+                versionOf(status),
+                status);
     }
 
     /** The version the store tells for a status, or "" where it tells none that is strong. */
@@ -118,7 +131,9 @@ final class DirectStore implements Closeable {
             return LocalVersion.of(status);
         }
         String etag = HadoopMaker.INSTANCE.etag(status);
-        if (etag == null || etag.isEmpty() || etag.startsWith("W/")) {
+        boolean strong = etag != null && !etag.isEmpty() && !etag.startsWith("W/");
+        tellsVersions = strong;
+        if (!strong) {
             return "";
         }
         String bare = etag.replace("\"", "");
@@ -127,7 +142,7 @@ final class DirectStore implements Closeable {
 
     /**
      * Whether {@code status} is this version: by strong version where both sides have one, else by
-     * length and modification time, which is all that some connectors tell.
+     * length and modification time, as far as these prove it.
      */
     boolean same(FileStatus status, FileVersion file) {
         String theirs = versionOf(status);
@@ -137,7 +152,13 @@ final class DirectStore implements Closeable {
                     : theirs.equals(file.version());
         }
         return status.getLen() == file.length()
-                && status.getModificationTime() == file.mtimeMs();
+                && status.getModificationTime() == file.mtimeMs()
+                && (file.direct() != null || file.settled());
+    }
+
+    /** Whether cached bytes of a file may be followed by the store's, as far as is known. */
+    boolean mayMix(FileVersion file) {
+        return isLocal() || tellsVersions || file.settled();
     }
 
     boolean isLocal() {

@@ -3,6 +3,7 @@ package io.millpond.fs;
 import io.millpond.fs.local.FileId;
 import io.millpond.fs.rpc.Fallback;
 import java.nio.ByteBuffer;
+import org.apache.hadoop.fs.FileStatus;
 
 /** One version of one file, as a stream reads it to its end. */
 final class FileVersion {
@@ -14,6 +15,8 @@ final class FileVersion {
     private final long mtimeMs;
     private final ByteBuffer content;
     private final Fallback direct;
+    private final FileStatus told;
+    private final long openedMs = System.currentTimeMillis();
 
     /**
      * @param id null where {@code direct} is not
@@ -30,6 +33,7 @@ final class FileVersion {
         this.mtimeMs = row.mtimeMs();
         this.content = content;
         this.direct = direct;
+        this.told = row.told();
     }
 
     /** A version that blocks may hold; {@code content} where its meta has the whole of it. */
@@ -40,6 +44,11 @@ final class FileVersion {
     /** A version that only the store has, as far as can be told. */
     static FileVersion direct(StatusRow row, DirectStore store, Fallback why) {
         return new FileVersion(row, store, null, null, why);
+    }
+
+    /** The same version, to be read from the store alone. */
+    FileVersion directly(Fallback why) {
+        return direct(new StatusRow(path, false, length, mtimeMs, version, told), store, why);
     }
 
     String path() {
@@ -75,6 +84,16 @@ final class FileVersion {
     /** Why this version is read from the store alone; null where the cache may have it. */
     Fallback direct() {
         return direct;
+    }
+
+    /** What the engine's connector said of this version; null where it was not asked. */
+    FileStatus told() {
+        return told;
+    }
+
+    /** Whether it was modified so long before it was opened that its time is its own. */
+    boolean settled() {
+        return openedMs - mtimeMs > DirectStore.SETTLED_MS;
     }
 
     FileChangedException changed(String cause) {

@@ -39,8 +39,8 @@ final class Hadoop3Open {
             FileStatus status = parameters.getStatus();
             Plan plan =
                     status == null || !isCache(status)
-                            ? new Plan(number(options, LENGTH), Plan.UNKNOWN)
-                            : new Plan(status.getLen(), status.getModificationTime());
+                            ? new Plan(number(options, LENGTH), Plan.UNKNOWN, "", null)
+                            : planned(path, status);
             future.complete(system.open(path, policy, splitEnd, plan));
         } catch (IOException | RuntimeException e) {
             future.completeExceptionally(e);
@@ -51,6 +51,15 @@ final class Hadoop3Open {
     /** Through a static method: a {@code new} in the caller would fail its verification on 2.7. */
     static StorageStatistics statistics(CacheFileSystem system) {
         return new CacheStatistics(system);
+    }
+
+    /** The version counts only where the status names the very path that is opened. */
+    private static Plan planned(Path path, FileStatus status) {
+        boolean same = status.getPath().toUri().getPath().equals(path.toUri().getPath());
+        String etag = same ? HadoopMaker.INSTANCE.etag(status) : null;
+        FileStatus told = same && status instanceof ToldStatus ? ((ToldStatus) status).told() : null;
+        return new Plan(
+                status.getLen(), status.getModificationTime(), etag == null ? "" : etag, told);
     }
 
     private static boolean isCache(FileStatus status) {

@@ -52,8 +52,18 @@ final class Resolver {
         }
     }
 
-    /** Opens a file in the version it has now; {@code force}: whatever is known, ask the store. */
-    FileVersion open(String path, boolean force) throws IOException {
+    /**
+     * Opens a file in the version it has now, or without the sidecar in the one that {@code plan}
+     * names. {@code force}: whatever is known, ask the store.
+     */
+    FileVersion open(String path, boolean force, Plan plan) throws IOException {
+        FileVersion file = find(path, force, plan);
+        return file.direct() != null || file.store().mayMix(file)
+                ? file
+                : file.directly(Fallback.NOT_CACHED);
+    }
+
+    private FileVersion find(String path, boolean force, Plan plan) throws IOException {
         CacheDir dir = client.dir();
         Mount mount = mount(path);
         DirectStore store = stores.of(mount);
@@ -61,12 +71,12 @@ final class Resolver {
         Meta meta = force ? null : trusted(dir, mount, path, true);
         if (meta != null) {
             client.counters().add(Counters.Name.OPENS_LOCAL, 1);
-            return cached(store, path, meta);
+            return cached(store, row(path, meta), meta);
         }
         try {
             return asked(store, path, client.sidecar().stat(path, force));
         } catch (SidecarTrouble e) {
-            return unasked(store, path, e);
+            return unasked(store, path, plan, e);
         }
     }
 
@@ -110,11 +120,11 @@ final class Resolver {
         return age >= 0 && age <= bound;
     }
 
-    private FileVersion cached(DirectStore store, String path, Meta meta) {
+    private FileVersion cached(DirectStore store, StatusRow row, Meta meta) {
         if (meta.content() != null) {
             client.touches().meta(meta.storePath());
         }
-        return FileVersion.cached(row(path, meta), store, meta.fileId(), meta.content());
+        return FileVersion.cached(row, store, meta.fileId(), meta.content());
     }
 
     private FileVersion asked(DirectStore store, String path, Wire.FileInfo info)
@@ -129,20 +139,22 @@ final class Resolver {
         if (info.getMetaOnDisk() && info.getLength() <= Client.INLINE_FILE_BYTES) {
             Meta meta = client.dir().meta(store.storePath(path));
             if (meta != null && meta.fileId().equals(fileId)) {
-                return cached(store, path, meta);
+                return cached(store, row(path, meta), meta);
             }
         }
         return FileVersion.cached(row, store, fileId, null);
     }
 
     /**
-     * Without the sidecar the store itself says which version there is now; local blocks of that
-     * version are as good as ever.
+     * Without the sidecar the store itself says which version there is now, unless the engine says
+     * which one it wants; local blocks of that version are as good as ever.
      */
-    private FileVersion unasked(DirectStore store, String path, SidecarTrouble trouble)
+    private FileVersion unasked(
+            DirectStore store, String path, Plan plan, SidecarTrouble trouble)
             throws IOException {
         client.fallback(trouble.reason(), trouble.getMessage());
-        StatusRow row = direct(store, path, trouble);
+        StatusRow planned = store.isLocal() ? null : plan.row(path);
+        StatusRow row = planned != null ? planned : direct(store, path, trouble);
         checkFile(row);
         Meta meta = client.dir().meta(store.storePath(path));
         if (meta != null && !meta.weak() && meta.length() == row.length()) {
@@ -151,7 +163,7 @@ final class Resolver {
                             ? LocalVersion.same(row.version(), meta.version())
                             : row.version().equals(meta.version());
             if (same && !row.version().isEmpty()) {
-                return cached(store, path, meta);
+                return cached(store, store.isLocal() ? row(path, meta) : row, meta);
             }
         }
         return FileVersion.direct(row, store, Fallback.NO_LEASE);

@@ -283,6 +283,7 @@ public final class Sidecar implements AutoCloseable {
         Greeting greeting = new Greeting(directory, identity);
         Connection made = greeting.connect(this::heard, this::silent);
         clocksAgree = greeting.clocksAgree();
+        identity.greeted();
         return made;
     }
 
@@ -298,5 +299,8 @@ public final class Sidecar implements AutoCloseable {
         byte[] bootId();
 
         long monotonicNs();
+
+        /** A sidecar has answered Hello on a new connection; it may be another than the last. */
+        default void greeted() {}
     }
 }

@@ -139,6 +139,17 @@ final class ScriptedPeer implements Closeable {
 
     /** This JVM's identity. */
     static final class Here implements Sidecar.Identity {
+        private final Runnable greeted;
+
+        Here(Runnable greeted) {
+            this.greeted = greeted;
+        }
+
+        @Override
+        public void greeted() {
+            greeted.run();
+        }
+
         @Override
         public String name() {
             return "test";

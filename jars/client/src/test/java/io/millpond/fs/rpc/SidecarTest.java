@@ -14,6 +14,7 @@ import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -27,6 +28,7 @@ final class SidecarTest {
     private static final long PROBE_NS = TimeUnit.MILLISECONDS.toNanos(50);
 
     private final Counters counters = new Counters();
+    private final AtomicInteger greeted = new AtomicInteger();
     private ScriptedPeer peer;
     private Sidecar sidecar;
 
@@ -45,7 +47,7 @@ final class SidecarTest {
     private Sidecar sidecar() {
         return new Sidecar(
                 () -> new Endpoint(null, "127.0.0.1", peer.port(), "secret".getBytes()),
-                new ScriptedPeer.Here(),
+                new ScriptedPeer.Here(greeted::incrementAndGet),
                 counters,
                 System::nanoTime,
                 SILENCE_NS,
@@ -66,6 +68,33 @@ final class SidecarTest {
         assertEquals(1, peer.hellos());
         assertEquals("secret", peer.lastToken());
         assertTrue(sidecar.clocksAgree());
+    }
+
+    /** What was known of the last sidecar's lease is looked at again with each new one. */
+    @Test
+    void eachNewConnectionIsTold() throws IOException {
+        peer.onStat(request -> reply -> reply.setStat(Wire.FileInfo.getDefaultInstance()));
+        sidecar.stat("/a", false);
+        sidecar.stat("/a", false);
+        assertEquals(1, greeted.get());
+        peer.close();
+        assertThrows(SidecarTrouble.class, () -> sidecar.stat("/a", false));
+        assertEquals(1, greeted.get());
+        peer = new ScriptedPeer();
+        peer.onStat(request -> reply -> reply.setStat(Wire.FileInfo.getDefaultInstance()));
+        long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(20);
+        while (greeted.get() < 2) {
+            assertTrue(System.nanoTime() < until, "the new sidecar was not greeted");
+            try {
+                sidecar.stat("/a", false);
+            } catch (SidecarTrouble e) {
+                sidecar.tick();
+                Thread.onSpinWait();
+            }
+        }
+        sidecar.stat("/a", false);
+        assertEquals(2, greeted.get());
+        assertEquals(1, peer.hellos());
     }
 
     @Test
