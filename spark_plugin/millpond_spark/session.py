@@ -191,7 +191,7 @@ def read_mounts(directory: Path) -> list[wire.Mount]:
         ) from None
     try:
         return list(wire.MountTable.FromString(parse_mounts(data, crc32c.crc32c)).mounts)
-    except DecodeError as e:
+    except (DecodeError, Corrupt) as e:
         raise Corrupt(
             f"{file} does not parse", cause=str(e), remedy="Restart the sidecar: it is rewritten"
         ) from None

@@ -65,7 +65,8 @@ def run(arguments: Sequence[str]) -> int:
     Mode.json = "--json" in arguments
     try:
         result = build()(list(arguments), prog_name="millpond", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None: it was closed (`>&-`)
+            sys.stdout.flush()
         code = result if isinstance(result, int) else 0
         if code == EXIT_INTERRUPTED:
             note("interrupted")
@@ -78,9 +79,12 @@ def run(arguments: Sequence[str]) -> int:
         note("interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output has gone (`| head`): not an error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _unread()
+    except SystemExit as e:
+        # So Typer ends a command whose output broke; nothing else here exits this way.
+        if not isinstance(e.__context__, BrokenPipeError):
+            raise
+        return _unread()
     except MillpondError as e:
         print_error(e)
         return EXIT_ERROR
@@ -94,6 +98,12 @@ def run(arguments: Sequence[str]) -> int:
             )
         )
         return EXIT_ERROR
+
+
+def _unread() -> int:
+    """The reader of our output has gone (`| head`): not an error of ours."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 0
 
 
 def _usage(error: BaseException) -> int:

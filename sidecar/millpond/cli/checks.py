@@ -19,12 +19,13 @@ from crc32c import crc32c
 
 import millpond
 from millpond.cli.link import connect
-from millpond.errors import MillpondError
-from millpond.model.records import Lease
+from millpond.errors import MillpondError, UnknownFormat
+from millpond.model.records import Lease, parse_mounts
+from millpond.store import node
 from millpond.units import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from millpond.settings import Settings
 
@@ -203,6 +204,27 @@ def _lease(settings: Settings) -> Finding:
             "lease", f"not renewed for {age_s:.0f} s: the sidecar hangs or died", remedy
         )
     return _ok("lease", f"renewed {age_ns / 1e9:.1f} s ago by process {lease.pid}")
+
+
+def records(settings: Settings) -> Iterator[Finding]:
+    """What engines read without the sidecar parses: ``node.properties`` and ``mounts``."""
+    readers: dict[str, Callable[[Path], object]] = {
+        "node.properties": node.load,
+        "mounts": lambda path: parse_mounts(path.read_bytes(), crc32c),
+    }
+    for name, read in readers.items():
+        try:
+            if read(settings.cache_dir / name) is None:
+                continue
+        except FileNotFoundError:
+            continue  # no sidecar has run here: told by the other checks
+        except (OSError, MillpondError) as e:
+            remedy = e.remedy if isinstance(e, UnknownFormat) else ""
+            yield _problem(
+                name, f"it can't be read: {e}", remedy or "Restart the sidecar: it is rewritten"
+            )
+        else:
+            yield _ok(name, "whole")
 
 
 def mounts(settings: Settings) -> Iterator[Finding]:

@@ -45,6 +45,7 @@ def doctor(
             checks.cache_dir(settings),
             checks.disk(settings),
             checks.sidecar(settings),
+            checks.records(settings),
             checks.mounts(settings),
             checks.java(),
             checks.spark_jars(spark_jars) if spark_jars is not None else (),

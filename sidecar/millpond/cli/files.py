@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -113,8 +115,23 @@ def cat(
             raise IsADirectory(f"{path} is a directory", remedy=f"`millpond ls {path}` lists it")
         start, end = _range(info, offset, length)
         for chunk in read_range(client, settings, info, start, end):
-            sys.stdout.buffer.write(chunk)
+            _write(chunk)
+
+
+def _write(chunk: bytes | memoryview) -> None:
+    try:
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as e:
+        raise InvalidRequest(
+            "stdout can't be written",
+            cause=e.strerror or str(e),
+            remedy="Send it to a place that is open and has space",
+        ) from None
 
 
 def _range(info: FileInfo, offset: str, length: str | None) -> tuple[int, int]:
@@ -123,7 +140,8 @@ def _range(info: FileInfo, offset: str, length: str | None) -> tuple[int, int]:
         count = None if length is None else parse_size(length)
     except ValueError as e:
         raise InvalidRequest(
-            f"--offset {offset} --length {length or ''} is no range", cause=f"wanted {e}"
+            f"--offset {offset}{f' --length {length}' if length else ''} is no range",
+            cause=f"wanted {e}",
         ) from None
     start = max(0, info.length - at) if offset.startswith("-") else at
     if start > info.length:

@@ -113,7 +113,14 @@ def _present(client: LocalClient, info: wire.FileInfo) -> int:
 
 
 def _plan(client: LocalClient, files: list[wire.FileInfo]) -> None:
-    missing = [(f, f.length - _present(client, f)) for f in files]
+    missing: list[tuple[wire.FileInfo, int]] = []
+    errors: list[MillpondError] = []
+    for info in files:
+        try:
+            missing.append((info, info.length - _present(client, info)))
+        except MillpondError as e:  # such as a name that no path can have
+            errors.append(e)
+            missing.append((info, 0))
     to_load = [(f, absent) for f, absent in missing if absent or not f.file_id]
     total = sum(absent for _, absent in to_load)
     if Mode.json:
@@ -127,7 +134,17 @@ def _plan(client: LocalClient, files: list[wire.FileInfo]) -> None:
                 "present_bytes": sum(f.length for f in files) - total,
             }
         )
-        return
+    else:
+        _show_plan(files, to_load, total)
+    for error in errors:
+        print_error(error)
+    if errors:
+        raise typer.Exit(EXIT_ERROR)
+
+
+def _show_plan(
+    files: list[wire.FileInfo], to_load: list[tuple[wire.FileInfo, int]], total: int
+) -> None:
     rows = [[format_size(absent), format_size(f.length), f.path] for f, absent in to_load]
     print_table(["MISSING", "LENGTH", "FILE"], rows, right=["MISSING", "LENGTH"])
     note(f"{len(to_load)} of {len(files)} files, {format_size(total)} would be loaded.")

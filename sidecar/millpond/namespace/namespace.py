@@ -169,17 +169,26 @@ class Namespace:
         self._validation.forget(_at(self.table, check_path(path)))
 
     def evict(self, path: str) -> tuple[int, int]:
-        """Forget what is cached of a file or a tree. (files, bytes on disk) that were."""
+        """Forget what is cached of a file or a tree, mounts below it included.
+
+        (files, bytes on disk) that were. Raises as ``list`` does.
+        """
         path = check_path(path)
         table = self.table
-        if table.is_synthetic(path):
-            inner = [self.evict(m.path) for m in table.nested(path)]
-            return sum(f for f, _ in inner), sum(b for _, b in inner)
+        done = [] if table.is_synthetic(path) else [self._evict(table, path)]
+        done += [self.evict(m.path) for m in table.nested(path)]
+        return sum(f for f, _ in done), sum(b for _, b in done)
+
+    def _evict(self, table: MountTable, path: str) -> tuple[int, int]:
         at = _at(table, path)
         try:
             keys = [at.inside + e.key for e in self._validation.list(at, recursive=True)]
         except NotADirectory:
             keys = [at.key]
+        except PathNotFound as e:
+            if not table.mount_points(path):
+                raise _absent(table, path, e) from None
+            keys = []
         files = freed = 0
         for key in keys:
             meta = self._store.get_meta(at.mount.store_path(key))

@@ -266,6 +266,27 @@ def test_doctor_on_nothing_and_on_a_bad_directory(run: Run, tmp_path: Path) -> N
     assert "PROBLEM" in run("doctor")[1]
 
 
+def test_doctor_finds_records_that_engines_cannot_read(run: Run, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir(mode=0o750)
+    assert {"mounts", "node.properties"}.isdisjoint(levels(run))
+    (cache / "mounts").write_bytes(b"garbage")
+    (cache / "node.properties").write_bytes(b"format=9\n")
+    found = levels(run)
+    assert (found["mounts"], found["node.properties"]) == ("problem", "problem")
+    (cache / "node.properties").write_bytes(b"\xff\xfe")
+    assert levels(run)["node.properties"] == "problem"
+
+
+def test_a_gone_reader_is_no_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("millpond.cli.files.connect", gone)
+    monkeypatch.setattr("millpond.cli.app.os.dup2", lambda *_: 1)
+    assert run("ls /x") == (0, "", "")
+
+
 def test_doctor_names_misspelt_variables(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILLPOND_HTTP_PROT", "1")
     assert levels(run)["settings"] == "warning"

@@ -355,3 +355,18 @@ def test_memory_answers_within_microseconds(namespace: Namespace, data: Path) ->
     # CPU of this thread, best of several: other load on the machine is no part of it.
     assert min(once(namespace.stat_cached_bytes) for _ in range(20)) < 5
     assert min(once(namespace.stat_cached) for _ in range(20)) < 10
+
+
+def test_evict_takes_nested_mounts_along_and_names_the_path(
+    namespace: Namespace, data: Path
+) -> None:
+    write(data.parent / "other/x", b"x")
+    namespace.add_mount("/m", f"file://{data}", {})
+    namespace.add_mount("/m/n", f"file://{data.parent}/other", {})
+    namespace.add_mount("/m/n/o", f"file://{data}/d", {})
+    age(namespace)
+    for path in ("/m/a", "/m/n/x", "/m/n/o/b"):
+        namespace.stat(path)
+    assert namespace.evict("/m")[0] == 3
+    with pytest.raises(PathNotFound, match="/m/none does not exist"):
+        namespace.evict("/m/none")
