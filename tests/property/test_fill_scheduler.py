@@ -73,6 +73,7 @@ class Fills(RuleBasedStateMachine):
         self.present: dict[bytes, int] = {f.file_id: 0 for f in FILES}
         self.owed: dict[int, Owed] = {}
         self.windows: dict[tuple[bytes, int, int], int] = {}
+        self.came_with: dict[tuple[bytes, int, int], int] = {}
         self.flights: dict[int, Flight] = {}
         self.requests = 0
 
@@ -116,7 +117,37 @@ class Fills(RuleBasedStateMachine):
         for first, last in runs(pages & ~wanted):
             assert last - first <= GAP_PAGES, "fetched though nobody wants it"
         assert pages.bit_count() * PAGE_BYTES <= LIMITS.range_bytes
+        whole = fetch.file.length <= WHOLE_FILE_BYTES
+        reason = pages if whole else pages & -pages
+        assert reason & self.free_to_begin(fetch.file), "before the page waited for"
         self.flights[fetch.fetch] = flight
+
+    def free_to_begin(self, file: FileSpec) -> int:
+        """Wanted pages that no reader's own first page must come before."""
+        fid = file.file_id
+        free = 0
+        for owed in self.owed.values():
+            if owed.file is file:
+                for first, last in runs(owed.pages & ~self.has(owed)):
+                    free |= 0 if self.unbegun(fid) >> first & 1 else bits(first, last)
+        for key, window in self.windows.items():
+            waits = self.owed.get(self.came_with[key])
+            lacks = waits.pages & ~self.has(waits) if waits else 0
+            if key[0] == fid and not (lacks and self.held_by(fid, lowest(lacks))):
+                free |= window
+        return free
+
+    def unbegun(self, fid: bytes) -> int:
+        """Pages of this file in flights that have brought nothing."""
+        return union(
+            f.left
+            for f in self.flights.values()
+            if f.made.file.file_id == fid and f.at == f.made.first
+        )
+
+    def held_by(self, fid: bytes, page: int) -> bool:
+        """Whether the first page that a reader waits for has neither come nor begun to."""
+        return bool(self.unbegun(fid) >> page & 1) or not self.in_flight(fid) >> page & 1
 
     def has(self, owed: Owed) -> int:
         return self.present[owed.file.file_id] | owed.in_memory
@@ -165,6 +196,8 @@ class Fills(RuleBasedStateMachine):
             first = pages_of(*ranges[-1])[1]
             last = min(file.pages, first - (-window // PAGE_BYTES))
             self.windows[key] = bits(first, last)
+        if key in self.windows:
+            self.came_with[key] = self.requests
         said = self.core.request(
             self.requests, owner, file, ranges, window=window, stream=stream, inline=inline,
             present=self.maps(file, page_map(pages_of(a, b) for a, b in ranges)),
@@ -271,6 +304,24 @@ class Fills(RuleBasedStateMachine):
     def someone_works_for_every_request(self) -> None:
         if self.owed and not any(not f.cancelled for f in self.flights.values()):
             assert any(f.cancelled for f in self.flights.values())
+
+    @invariant()
+    def nobody_waits_for_a_page_that_could_be_fetched(self) -> None:
+        """The head of every run, and what may follow it, is under way, or all is busy."""
+        left = sum(f.left.bit_count() for f in self.flights.values()) * PAGE_BYTES
+        if len(self.flights) == LIMITS.connections or left > LIMITS.memory_bytes - MIB:
+            return
+        for file in FILES:
+            own = [f for f in self.flights.values() if f.made.file is file]
+            if len(own) == LIMITS.connections_per_file:
+                continue
+            flying, unbegun = self.in_flight(file.file_id), self.unbegun(file.file_id)
+            for owed in self.owed.values():
+                if owed.file is file:
+                    for first, last in runs(owed.pages & ~self.has(owed)):
+                        follows = not unbegun >> first & 1
+                        due = bits(first, last) if follows else bits(first, first + 1)
+                        assert not due & ~flying
 
     @invariant()
     def unwanted_fetches_are_cancelled(self) -> None:

@@ -9,7 +9,7 @@ it is.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -59,7 +59,10 @@ class FileSpec:
 
 @dataclass(slots=True)
 class Waiter:
-    """An unanswered request for byte ranges. ``missing``: demanded pages that it lacks so far."""
+    """An unanswered request for byte ranges. ``missing``: demanded pages that it lacks so far.
+
+    ``told`` is the last ``ready`` that its client heard, ``began`` that it heard of any growth.
+    """
 
     request: int
     owner: Owner
@@ -68,6 +71,7 @@ class Waiter:
     missing: PageMap
     ready: int = 0
     told: int = 0
+    began: bool = False
     _range: int = 0
     _at: int = 0
 
@@ -90,11 +94,15 @@ class Waiter:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Pages [first, last) that a stream will want; ``since`` is where its demand began."""
+    """Pages [first, last) that a stream will want; ``since`` is where its demand began.
+
+    ``request`` is the one that it came with: while its first page has not come, the window waits.
+    """
 
     since: int
     first: int
     last: int
+    request: int
 
 
 @dataclass(slots=True)
@@ -113,6 +121,11 @@ class FetchState:
     def left_bytes(self) -> int:
         """An upper bound: the last page of a file may be short."""
         return self.left.bit_count() * PAGE_BYTES
+
+    @property
+    def begun(self) -> bool:
+        """Whether any of it has come."""
+        return self.left.bit_count() < self.last - self.first
 
 
 @dataclass(slots=True)
@@ -152,7 +165,9 @@ class FileFill:
         self._unclaimed.append(waiter)
         return True
 
-    def watch(self, owner: Owner, stream: int, since: int, first: int, last: int) -> None:
+    def watch(
+        self, owner: Owner, stream: int, since: int, first: int, last: int, request: int = 0
+    ) -> None:
         """Replace the window of a stream by the pages [first, last); an empty one ends it.
 
         An unnamed stream (0) continues the one of its owner whose pages it begins in.
@@ -160,7 +175,7 @@ class FileFill:
         key = (owner, stream) if stream else self._continued(owner, since)
         self.windows.pop(key, None)
         if first < last:
-            self.windows[key] = Window(since, first, last)
+            self.windows[key] = Window(since, first, last, request)
             self._prune_windows()
 
     def _continued(self, owner: Owner, page: int) -> tuple[Owner, int]:
@@ -204,20 +219,67 @@ class FileFill:
     # -- claims ------------------------------------------------------------------------------
 
     def claim_demand(self, fetch: int, range_pages: int, room_pages: int) -> FetchState | None:
-        """Begin a fetch of what a waiter lacks and no fetch brings; None: there is nothing."""
-        while self._unclaimed:
+        """Begin a fetch of what a waiter lacks and no fetch brings; None: there is nothing now.
+
+        Of a long run the first range goes out alone, for a reader waits for its first page; the
+        others follow when that has come. Runs apart from each other do not wait for each other.
+        """
+        held = []
+        found = None
+        while self._unclaimed and found is None:
             waiter = self._unclaimed[0]
-            for block in sorted(waiter.missing):
-                need = waiter.missing[block] & ~self.flying.get(block, 0)
-                if need:
-                    first, last = self._run(block, lowest(need), range_pages, room_pages)
-                    return self._begin(fetch, block, first, last, ahead=False)
-            self._unclaimed.popleft()
-        return None
+            found, holds = self._next_need(waiter)
+            if found is None:
+                self._unclaimed.popleft()
+                if holds:
+                    held.append(waiter)
+        state = None
+        if found is not None:
+            block, page = found
+            first, last = self._run(block, page, range_pages, room_pages)
+            state = self._begin(fetch, block, first, last, ahead=False)
+        self._unclaimed.extendleft(reversed(held))
+        return state
+
+    def _next_need(self, waiter: Waiter) -> tuple[tuple[int, int] | None, bool]:
+        """The first (block, page) to fetch for a waiter, and whether later ones are held back."""
+        holds = False
+        run_end = -1
+        open_run = True
+        for block in sorted(waiter.missing):
+            flying = self.flying.get(block, 0)
+            base = block * PAGES_PER_BLOCK
+            for first, last in runs(waiter.missing[block]):
+                if base + first != run_end:
+                    open_run = not flying >> first & 1 or self._begun(block, first)
+                run_end = base + last
+                need = page_mask(first, last) & ~flying
+                if need and open_run:
+                    return (block, lowest(need)), holds
+                holds |= bool(need)
+        return None, holds
+
+    def _begun(self, block: int, page: int) -> bool:
+        """Whether the fetch that brings this page has brought any."""
+        return any(
+            state.begun
+            for state in self.fetches.values()
+            if state.block == block and state.left >> page & 1
+        )
+
+    def _holds_window(self, request: int) -> bool:
+        """Whether the request still waits for the first page of a fetch."""
+        waiter = self.waiters.get(request)
+        if waiter is None or not waiter.missing:
+            return False
+        block = min(waiter.missing)
+        return not self._begun(block, lowest(waiter.missing[block]))
 
     def claim_window(self, fetch: int, range_pages: int, room_pages: int) -> FetchState | None:
-        """Begin a fetch of what a window lacks; windows take turns. None: there is nothing."""
+        """Begin a fetch of what a window lacks; windows take turns. None: there is nothing now."""
         for key, window in list(self.windows.items()):
+            if self._holds_window(window.request):
+                continue
             for block, bits in by_block(window.first, window.last):
                 need = bits & ~self.present.get(block, 0) & ~self.flying.get(block, 0)
                 if need:
@@ -300,7 +362,7 @@ class FileFill:
         for key, window in list(self.windows.items()):
             if self._window_bits(window, block) & bits:
                 if window.first < page:
-                    self.windows[key] = Window(window.since, window.first, page)
+                    self.windows[key] = replace(window, last=page)
                 else:
                     del self.windows[key]
         self._prune_windows()

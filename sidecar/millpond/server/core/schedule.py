@@ -3,7 +3,9 @@
 Events come in as method calls, instructions go out as values; the shell performs them and reports
 back. Every page fetched belongs to exactly one fetch, every request is answered exactly once.
 Demand goes before read-ahead, and read-ahead leaves a quarter of connections and memory free, so
-that a reader who waits is never behind one who does not. Files take turns, range by range.
+that a reader who waits is never behind one who does not. Files take turns, range by range. The
+range with the page that is waited for goes out alone: its own later ranges and its window follow
+when it has begun to come, for they would take processor time and connections from it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from millpond.server.core.fill import FetchState, Owner
 
 PROGRESS_BYTES = MIB
-"""Growth of ``ready`` that is told at once."""
+"""Growth of ``ready`` that is told at once; the first is told however small."""
 KEEP_BYTES = 512 * 1024
 """A fetch nobody wants that has no more than this to come is let finish: its connection lives."""
 MIN_ROOM_PAGES = MIB // PAGE_BYTES
@@ -163,11 +165,11 @@ class FillScheduler:
     ) -> None:
         whole = fill.file.length <= WHOLE_FILE_BYTES
         if whole and waits:
-            fill.watch(waiter.owner, stream, 0, 0, fill.file.pages)
+            fill.watch(waiter.owner, stream, 0, 0, fill.file.pages, waiter.request)
         elif not whole and (window > 0 or stream):
             since, first = pages_of(waiter.ranges[0][0], waiter.ranges[-1][1])
             last = min(fill.file.pages, first - (-window // PAGE_BYTES))
-            fill.watch(waiter.owner, stream, since, first, last)
+            fill.watch(waiter.owner, stream, since, first, last, waiter.request)
 
     def arrived(
         self, fetch: int, first: int, last: int, *, stored: bool = True
@@ -177,13 +179,15 @@ class FillScheduler:
         state = fill.fetches[fetch]
         rest = state.left
         before = state.left_bytes
+        if not state.begun:
+            self._look_again(fill)
         out: list[Instruction] = []
         for waiter in fill.arrived(fetch, first, last, stored=stored):
             if not waiter.missing:
                 self._take(fill, waiter.request)
                 out.append(Done(waiter.request))
-            elif waiter.ready - waiter.told >= PROGRESS_BYTES:
-                waiter.told = waiter.ready
+            elif waiter.ready - waiter.told >= (PROGRESS_BYTES if waiter.began else 1):
+                waiter.told, waiter.began = waiter.ready, True
                 out.append(Progress(waiter.request, waiter.ready))
         self.flying_bytes -= before - state.left_bytes
         if not stored:
@@ -217,9 +221,7 @@ class FillScheduler:
                 self._of_request.pop(waiter.request, None)
                 out.append(Fail(waiter.request, error))
             self._reconsider(fill, out)
-        elif state.left:
-            self._demand[fill.file.file_id] = fill
-            self._ahead[fill.file.file_id] = fill
+        self._look_again(fill)
         self._pump(out)
         self._forget(fill)
         return out
@@ -248,6 +250,7 @@ class FillScheduler:
         out: list[Instruction] = []
         if fill is not None:
             self._take(fill, request)
+            self._look_again(fill)
             self._reconsider(fill, out)
             self._pump(out)
             self._forget(fill)
@@ -285,6 +288,11 @@ class FillScheduler:
         return waiter.ready
 
     # -- decisions ---------------------------------------------------------------------------
+
+    def _look_again(self, fill: FileFill) -> None:
+        """What was held back in this file may go now."""
+        self._demand.setdefault(fill.file.file_id, fill)
+        self._ahead.setdefault(fill.file.file_id, fill)
 
     def _take(self, fill: FileFill, request: int) -> None:
         fill.drop(request)
