@@ -169,9 +169,9 @@ def page_runs(chunks: Iterable[Buffer], total: int) -> Iterator[tuple[int, memor
 
     The first page comes as soon as it is complete; then runs of MIN_RUN_BYTES to MAX_RUN_BYTES, or
     less where the stream is slow. A run begins at a page boundary and ends at one or at the end; it
-    is valid until the next is asked for. Large buffers are passed on without a copy.
+    is valid until the next is asked for. Buffers of whole pages are passed on without a copy.
     """
-    held = bytearray(MAX_RUN_BYTES)
+    held = bytearray()
     kept = done = 0
     wanted, put_at = PAGE_BYTES, time.monotonic()
     for chunk in chunks:
@@ -179,10 +179,13 @@ def page_runs(chunks: Iterable[Buffer], total: int) -> Iterator[tuple[int, memor
         if done + kept + len(view) > total:
             raise _wrong_length(done + kept + len(view), total)
         while view:
-            if not kept and (run := _whole(view, total - done)) >= MIN_RUN_BYTES:
-                yield done, view[:run]
-                view, done, put_at, wanted = view[run:], done + run, time.monotonic(), MIN_RUN_BYTES
+            whole = 0 if kept else _whole(view, total - done)
+            if whole and (whole >= wanted or whole == total - done or _old(put_at)):
+                yield done, view[:whole]
+                view, done, put_at = view[whole:], done + whole, time.monotonic()
+                wanted = MIN_RUN_BYTES
                 continue
+            held = held or bytearray(MAX_RUN_BYTES)
             taken = min(len(view), MAX_RUN_BYTES - kept)
             held[kept : kept + taken] = view[:taken]
             view, kept = view[taken:], kept + taken

@@ -53,7 +53,7 @@ class FillService:
         self._metrics = metrics
         self._disk = disk
         self._lookups = lookups
-        self._fetchers = Workers("fetch", limits.connections)
+        self._fetchers = Workers("fetch", limits.connections, ready=True)
         self._fetcher = Fetcher(store, namespace, self._tell)
         self._preparer = Preparer(store, namespace)
         self._max_pending = max_pending

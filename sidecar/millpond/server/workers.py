@@ -15,13 +15,15 @@ log = logging.getLogger(__name__)
 
 
 class Workers:
-    """Runs jobs in up to ``size`` daemon threads, started as they are needed, in order of arrival.
+    """Runs jobs in up to ``size`` daemon threads in order of arrival.
+
+    Threads are started as they are needed, or all of them ``ready`` from the first.
 
     A job handles its own errors: what escapes from one is logged and ends nothing else. Unlike an
     executor's, a thread stuck in a store's answer does not hold up the end of the process.
     """
 
-    def __init__(self, name: str, size: int) -> None:
+    def __init__(self, name: str, size: int, *, ready: bool = False) -> None:
         self.name = name
         self.size = size
         self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
@@ -29,6 +31,16 @@ class Workers:
         self._threads: list[threading.Thread] = []
         self._free = 0
         self._closed = False
+        if ready:
+            self._free = size
+            for _ in range(size):
+                self._start()
+
+    def _start(self) -> None:
+        name = f"{self.name}-{len(self._threads)}"
+        thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def submit(self, job: Callable[[], object]) -> None:
         """Have ``job`` run soon. Any thread."""
@@ -38,10 +50,7 @@ class Workers:
             if self._free > 0:
                 self._free -= 1
             elif len(self._threads) < self.size:
-                name = f"{self.name}-{len(self._threads)}"
-                thread = threading.Thread(target=self._run, name=name, daemon=True)
-                self._threads.append(thread)
-                thread.start()
+                self._start()
         self._jobs.put(job)
 
     def _run(self) -> None:

@@ -7,6 +7,7 @@ with it a store would go on serving content that has been replaced.
 from __future__ import annotations
 
 import heapq
+import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
 Entries = list[ObjectStat]
-_BUFFER_BYTES = 256 << 10
+_PAGE_BYTES = 64 << 10
+_BUFFER_BYTES = 1 << 20
+_READ_S = 0.01
+_MAX_KEPT_BUFFERS = 32
 
 
 class S3Store(UnderStore):
@@ -48,6 +52,7 @@ class S3Store(UnderStore):
         self.store_id = parsed.store_id
         self.counters: LockedCounters = LockedCounters()
         self._retrier = Retrier(self.counters, retry)
+        self._buffers: list[bytearray] = []
         self._wire = S3Wire(parsed, s3_options.credentials(parsed), bucket, timeout_s=timeout_s)
 
     def __repr__(self) -> str:
@@ -150,11 +155,26 @@ class S3Store(UnderStore):
         answer = self._wire.send("GET", key, headers=headers)
         try:
             self._check_head(answer, key, start, end, etag, length)
-            buffer = memoryview(bytearray(min(_BUFFER_BYTES, end - start)))
-            while n := answer.readinto(buffer):
-                yield buffer[:n]
+            yield from self._arriving(answer)
         finally:
             answer.close()
+
+    def _arriving(self, answer: Answer) -> Generator[Buffer, None, None]:
+        """The body, first its first page, then as much at a time as comes in about 10 ms.
+
+        Buffers are used again, since memory that was never touched costs more than what it is for.
+        """
+        held = self._buffers.pop() if self._buffers else bytearray(_BUFFER_BYTES)
+        try:
+            with memoryview(held) as buffer:
+                ask, began_s = _PAGE_BYTES, time.monotonic()
+                while n := answer.readinto(buffer[:ask]):
+                    ask = next_read_bytes(ask, time.monotonic() - began_s)
+                    yield buffer[:n]
+                    began_s = time.monotonic()
+        finally:
+            if len(self._buffers) < _MAX_KEPT_BUFFERS:
+                self._buffers.append(held)
 
     def _check_head(
         self, answer: Answer, key: str, start: int, end: int, etag: str, length: int
@@ -182,6 +202,13 @@ class S3Store(UnderStore):
                 f"the store announced {answer.length} bytes of {what}",
                 cause=f"{end - start} were asked for",
             )
+
+
+def next_read_bytes(last: int, took_s: float) -> int:
+    """How much to ask for at once after ``last`` bytes took so long: whole pages, growing up to
+    four-fold, so that a slow store's pages don't wait long for each other."""
+    fitting = int(last * _READ_S / max(took_s, _READ_S / 4))
+    return min(_BUFFER_BYTES, max(_PAGE_BYTES, fitting // _PAGE_BYTES * _PAGE_BYTES))
 
 
 def open_uri(authority: str, path: str, options: Mapping[str, str]) -> tuple[S3Store, str]:

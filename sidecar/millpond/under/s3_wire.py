@@ -8,8 +8,11 @@ what a store really answered, and it spends more CPU per byte, with TLS or witho
 from __future__ import annotations
 
 import http.client
+import io
 import select
+import socket
 import ssl
+import struct
 import threading
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -27,7 +30,6 @@ from millpond.errors import (
 from millpond.under import s3_errors
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Mapping
 
     from botocore.credentials import Credentials
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 _MAX_IDLE = 64
 _MAX_DOCUMENT_BYTES = 16 << 20
+_BUFFERED_BYTES = io.DEFAULT_BUFFER_SIZE
 _NETWORK = (OSError, http.client.HTTPException)
 
 
@@ -45,6 +48,7 @@ class Answer:
     def __init__(self, wire: S3Wire, conn: http.client.HTTPConnection) -> None:
         self._wire = wire
         self._conn: http.client.HTTPConnection | None = conn
+        self._plain: socket.socket | None = None
         self._response = conn.getresponse()
         self.status = self._response.status
 
@@ -57,13 +61,41 @@ class Answer:
         return self._response.length
 
     def readinto(self, buffer: memoryview) -> int:
-        """Bytes put into ``buffer``; 0 at the end of the body, early or not."""
+        """Fill ``buffer`` with what comes of the body; fewer bytes only at its end, early or not,
+        or when the store falls silent; 0 at the end."""
         try:
-            return self._response.readinto(buffer)
+            return self._received(buffer)
         except http.client.IncompleteRead:
             return 0
+        except BlockingIOError:
+            raise _unreachable(TimeoutError()) from None
         except _NETWORK as e:
             raise _unreachable(e) from None
+
+    def _received(self, buffer: memoryview) -> int:
+        """A large body of known length goes from the socket to the buffer by one call of the
+        system; anything else as ``http.client`` does it, which wakes for each segment."""
+        response = self._response
+        left = response.length
+        if self._plain is None:
+            sock = None if self._conn is None else self._conn.sock
+            if sock is None or isinstance(sock, ssl.SSLSocket) or response.chunked or left is None:
+                return response.readinto(buffer)
+            if left <= _BUFFERED_BYTES:
+                return response.readinto(buffer)
+            # What came with the head is taken first; after that nothing is buffered any more.
+            n = response.fp.readinto1(buffer[:left])
+            self._plain = sock
+            sock.settimeout(None)  # from here on the kernel keeps the time: SO_RCVTIMEO
+        else:
+            n = 0
+        want = min(len(buffer), left or 0)
+        if n < want:
+            n += self._plain.recv_into(buffer[n:want], want - n, socket.MSG_WAITALL)
+        response.length = (left or 0) - n
+        if not response.length:
+            response.close()
+        return n
 
     def document(self) -> bytes:
         """The whole body, for XML. Closes the answer."""
@@ -90,6 +122,8 @@ class Answer:
         if conn is None:
             return
         if self._response.isclosed() and not self._response.will_close:
+            if self._plain is not None:
+                self._plain.settimeout(self._wire.timeout_s)
             self._wire._give_back(conn)
         else:
             self._response.close()
@@ -119,7 +153,7 @@ class S3Wire:
             None if credentials is None else S3SigV4Auth(credentials, "s3", options.region)
         )
         self._bucket = bucket
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._lock = threading.Lock()
         self._idle: list[http.client.HTTPConnection] = []
         self._closed = False
@@ -201,9 +235,14 @@ class S3Wire:
     def _connect(self) -> http.client.HTTPConnection:
         if self._tls is not None:
             return http.client.HTTPSConnection(
-                self._netloc, timeout=self._timeout_s, context=self._tls
+                self._netloc, timeout=self.timeout_s, context=self._tls
             )
-        return http.client.HTTPConnection(self._netloc, timeout=self._timeout_s)
+        conn = http.client.HTTPConnection(self._netloc, timeout=self.timeout_s)
+        conn.connect()
+        whole, part = divmod(self.timeout_s, 1)
+        silence = struct.pack("@ll", int(whole), int(part * 1e6))
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, silence)
+        return conn
 
     def _give_back(self, conn: http.client.HTTPConnection) -> None:
         with self._lock:

@@ -16,6 +16,7 @@ from millpond.errors import (
     StoreUnavailable,
 )
 from millpond.under import s3_errors, s3_list, s3_options
+from millpond.under.s3 import next_read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -189,3 +190,18 @@ def test_malformed_pages(document: bytes) -> None:
 def test_versions(etag: str | None, version: str, weak: bool) -> None:
     found = s3_list.object_stat("k", 1, 0, etag)
     assert (found.version, found.weak) == (version, weak)
+
+
+@pytest.mark.parametrize(
+    ("last", "took_s", "then"),
+    [
+        (64 << 10, 0.0, 256 << 10),
+        (64 << 10, 0.001, 256 << 10),
+        (1 << 20, 0.0, 1 << 20),
+        (1 << 20, 0.02, 512 << 10),
+        (1 << 20, 3.0, 64 << 10),
+        (100, 0.0, 64 << 10),
+    ],
+)
+def test_reads_grow_with_the_stores_speed(last: int, took_s: float, then: int) -> None:
+    assert next_read_bytes(last, took_s) == then
