@@ -71,6 +71,7 @@ class Folder:
 class Bucket:
     gateway: S3Gateway
     name: str
+    endpoint: str | None = None
 
     @property
     def uri(self) -> str:
@@ -78,7 +79,7 @@ class Bucket:
 
     @property
     def options(self) -> tuple[str, ...]:
-        given = self.gateway.mount_options()
+        given = self.gateway.mount_options(self.endpoint)
         return tuple(part for k, v in given.items() for part in ("-o", f"{k}={v}"))
 
     def put(self, key: str, data: bytes) -> None:

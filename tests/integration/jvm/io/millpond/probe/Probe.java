@@ -85,6 +85,8 @@ public final class Probe {
                 return fs.delete(new Path(w[1]), false) + "";
             case "open":
                 return open(w);
+            case "planned":
+                return planned(w);
             case "read":
                 return read(streams.get(w[1]), Integer.parseInt(w[2]), Integer.parseInt(w[3]));
             case "skim":
@@ -129,6 +131,21 @@ public final class Probe {
             builder.withFileStatus(new FileStatus(length, false, 1, 1 << 20, mtime, path));
         }
         streams.put(w[1], builder.build().get());
+        return "";
+    }
+
+    /** Opens with the status that the file system itself told: asked for it, or listed. */
+    private String planned(String[] w) throws Exception {
+        Path path = new Path(w[2]);
+        FileStatus status = null;
+        if (w[3].equals("listed")) {
+            for (FileStatus each : fs.listStatus(path.getParent())) {
+                status = each.getPath().getName().equals(path.getName()) ? each : status;
+            }
+        } else {
+            status = fs.getFileStatus(path);
+        }
+        streams.put(w[1], fs.openFile(path).withFileStatus(status).build().get());
         return "";
     }
 
