@@ -28,8 +28,7 @@ MIB = 1 << 20
 WEAK_S = 2.2
 KEYS = ("millpond", "millpond-secret")
 S3A_KEYS = {"fs.s3a.access.key": KEYS[0], "fs.s3a.secret.key": KEYS[1]}
-# The first run on a machine fetches S3A by Maven.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(600)  # the first run on a machine fetches S3A by Maven
 
 
 class Store(Protocol):
