@@ -74,6 +74,13 @@ def test_a_directory_deleted_by_hand_heals(tmp_path: Path, s3_gateway: S3Gateway
             assert client.stat("/m/file").file_id == info.file_id
             client.fill("/m/file", info.file_id, [(0, 20 * MIB)])
         assert cached(directory, info.file_id, 0, 20 * MIB) == CONTENT[: 20 * MIB]
+        until = time.monotonic() + 30
+        while not (directory / "namespace.db").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+    with ProcessSidecar(directory, tmp_path / "log", **CAPACITY) as sidecar:
+        client = sidecar.await_client()
+        assert [m.path for m in client.mounts().mounts] == ["/m"], "the mounts did not survive"
+        client.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -25,6 +25,7 @@ from millpond.cli.output import (
 )
 from millpond.errors import MillpondError, NotADirectory
 from millpond.model.paths import parse_uri
+from millpond.model.sizes import BLOCK_BYTES
 from millpond.namespace.mounts import join
 from millpond.units import format_size
 from millpond.wire import millpond_pb2 as wire
@@ -35,11 +36,13 @@ if TYPE_CHECKING:
     from millpond.server.local_client import LocalClient
     from millpond.settings import Settings
 
-SECTION_BYTES = 128 << 20
-
 
 def register(app: typer.Typer) -> None:
     app.command("load")(load)
+
+
+STEP_BYTES = 2 * BLOCK_BYTES
+"""What one Fill asks for: little beside the smallest cache, since blocks being filled stay."""
 
 
 class _Stopped(Exception):
@@ -73,7 +76,7 @@ def load(
     """Load files into the cache, in parallel; what is present is not fetched again.
 
     So a load that was interrupted goes on where it stopped. These reads count neither as hits nor
-    as misses.
+    as misses. Exits 1 where a file could not be cached, and says why.
     """
     path = parse_uri(path)
     settings = load_settings(cache_dir, config)
@@ -86,7 +89,7 @@ def load(
         summary = Summary(len(files), sum(f.length for f in files))
         _load_all(settings, files, summary, jobs)
     _tell(summary, time.monotonic() - began)
-    if summary.errors:
+    if summary.errors or summary.skipped:
         raise typer.Exit(EXIT_ERROR)
 
 
@@ -218,8 +221,8 @@ def _load_one(
             summary.present_bytes += info.length
         told(info.length)
         return
-    for start in range(0, info.length, SECTION_BYTES):
-        count = min(SECTION_BYTES, info.length - start)
+    for start in range(0, info.length, STEP_BYTES):
+        count = min(STEP_BYTES, info.length - start)
         ready = 0
 
         def heard(now_ready: int) -> None:

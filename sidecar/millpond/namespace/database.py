@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from millpond.errors import CacheDirUnusable, Corrupt, UnknownFormat
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 SCHEMA = 1
@@ -24,6 +25,8 @@ CREATE TABLE mounts (
   options TEXT NOT NULL  -- JSON, as given: may hold secrets
 ) STRICT
 """
+
+_INSERT = "INSERT OR REPLACE INTO mounts VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class MountRow(NamedTuple):
@@ -47,10 +50,14 @@ class Database:
     def __init__(self, file: Path) -> None:
         self.file = file
         self._lock = threading.Lock()
+        self._db = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        file = self.file
         try:
             os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             os.chmod(file, 0o600)
-            self._db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+            db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
         except (OSError, sqlite3.OperationalError) as e:
             raise CacheDirUnusable(
                 f"{file} can't be opened",
@@ -58,35 +65,36 @@ class Database:
                 remedy="Run the sidecar as the owner of the cache directory",
             ) from None
         try:
-            self._prepare()
+            self._prepare(db)
         except sqlite3.DatabaseError as e:
-            self._db.close()
+            db.close()
             raise Corrupt(
                 f"{file} is not a readable database",
                 cause=str(e),
                 remedy="Move the file away and add the mounts again",
             ) from None
         except BaseException:
-            self._db.close()
+            db.close()
             raise
+        return db
 
-    def _prepare(self) -> None:
-        self._db.execute("PRAGMA busy_timeout = 5000")
-        known = self._db.execute("PRAGMA user_version").fetchone()[0]
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        db.execute("PRAGMA busy_timeout = 5000")
+        known = db.execute("PRAGMA user_version").fetchone()[0]
         if known > SCHEMA:
             raise UnknownFormat(
                 f"{self.file} has schema {known}",
                 cause=f"this release knows {SCHEMA}",
                 remedy="Install the release that wrote it, or a newer one",
             )
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
         if known == 0:
-            self._db.execute("BEGIN IMMEDIATE")
-            if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                self._db.execute(_CREATE)
-                self._db.execute(f"PRAGMA user_version = {SCHEMA}")
-            self._db.execute("COMMIT")
+            db.execute("BEGIN IMMEDIATE")
+            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                db.execute(_CREATE)
+                db.execute(f"PRAGMA user_version = {SCHEMA}")
+            db.execute("COMMIT")
 
     def mounts(self) -> list[MountRow]:
         """All mounts, by path."""
@@ -98,7 +106,23 @@ class Database:
         """On disk when this returns."""
         values = (*row[:-1], json.dumps(row.options))
         with self._lock:
-            self._db.execute("INSERT OR REPLACE INTO mounts VALUES (?, ?, ?, ?, ?, ?)", values)
+            self._db.execute(_INSERT, values)
+
+    def heal(self, rows: Iterable[MountRow]) -> bool:
+        """Write the database anew where its file was deleted by hand; whether it was."""
+        with self._lock:
+            if self.file.exists():
+                return False
+            for suffix in ("-wal", "-shm"):  # of the deleted file: not this one's
+                self.file.with_name(self.file.name + suffix).unlink(missing_ok=True)
+            healed = self._open()
+            self._db.close()
+            self._db = healed
+            values = [(*row[:-1], json.dumps(row.options)) for row in rows]
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(_INSERT, values)
+            self._db.execute("COMMIT")
+        return True
 
     def remove(self, path: str) -> None:
         with self._lock:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from millpond.errors import InvalidSetting, MillpondError, MountNotFound, PathNotFound
+from millpond.errors import (
+    InvalidSetting,
+    MillpondError,
+    MountConflict,
+    MountNotFound,
+    PathNotFound,
+)
 from millpond.model.paths import check_path
 from millpond.namespace.database import Database, MountRow
 from millpond.namespace.mounts import (
@@ -21,7 +28,6 @@ from millpond.namespace.mounts import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from millpond.under.base import RequestCounters, UnderStore
 
@@ -104,6 +110,15 @@ class Mounts:
         if store is not None:
             store.close()
         return mount
+
+    def heal(self) -> None:
+        """Write the database again where it was deleted by hand: the mounts live on."""
+        with self._lock:
+            if self._database.heal(
+                MountRow(m.path, m.store_uri, m.store_id, m.root, m.prefix, dict(m.options))
+                for m in self.table.mounts
+            ):
+                log.warning("%s was deleted; written again", self._database.file)
 
     def store(self, mount: Mount) -> UnderStore:
         """The opened store of a mount. Raises what opening it raises."""
@@ -190,3 +205,18 @@ def _check_readable(path: str, uri: str, store: UnderStore, prefix: str) -> None
             remedy=f"Correct the URI, or mount it unchecked: `millpond mount add {path} {uri}"
             " --no-check`",
         ) from None
+
+
+def check_apart(path: str, store_uri: str, cache_dir: Path) -> None:
+    """Raises MountConflict for a folder in or around the cache directory: it would feed on itself
+    and show its database."""
+    uri = canonical_uri(store_uri)
+    if not uri.startswith("file://"):
+        return
+    folder, cache = Path(uri.removeprefix("file://") or "/").resolve(), cache_dir.resolve()
+    if folder == cache or folder in cache.parents or cache in folder.parents:
+        raise MountConflict(
+            f"{uri} can't be mounted at {path}",
+            cause=f"the cache directory {cache} lies in it or around it",
+            remedy="Mount a folder beside the cache directory, or move the cache (cache_dir)",
+        )

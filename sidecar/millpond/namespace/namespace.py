@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from millpond.errors import IsADirectory, NotADirectory, PathNotFound
 from millpond.model.paths import check_path, file_id
 from millpond.model.records import Meta
-from millpond.namespace.mounting import Mounts, OpenStore
+from millpond.namespace.mounting import Mounts, OpenStore, check_apart
 from millpond.namespace.mounts import Mount, MountTable
 from millpond.namespace.validation import At, Validation, cacheable
 from millpond.under.base import ObjectStat
@@ -70,6 +70,7 @@ class Namespace:
             database, open_store, store.publish_mounts,
             freshness_ms=freshness_ms, list_freshness_ms=list_freshness_ms,
         )  # fmt: skip
+        store.also_heal(self._mounts.heal)
         self._validation = Validation(
             store, self._mounts.store, lambda: self._mounts.table, clock,
             hot_bytes=hot_bytes, listing_bytes=listing_bytes,
@@ -88,6 +89,7 @@ class Namespace:
         self, path: str, store_uri: str, options: Mapping[str, str], *, check: bool = True
     ) -> Mount:
         """See ``Mounts.add``."""
+        check_apart(path, store_uri, self._store.directory)
         mount = self._mounts.add(path, store_uri, options, check=check)
         self._hot.clear()
         return mount

@@ -103,6 +103,7 @@ class BlockStore:
         self._space.look()
         self._policy = policy
         self._lease = LeaseKeeper(tree, self._epochs, self.boot_id, self.instance)
+        self._others: list[Callable[[], None]] = []
         self._lease.healed = self._heal_files
         self._mounts: bytes | None = None
         self._stop = threading.Event()
@@ -201,6 +202,10 @@ class BlockStore:
         """The id of the epoch table; another one after the file was deleted by hand."""
         return self._epochs.id
 
+    def also_heal(self, heal: Callable[[], None]) -> None:
+        """Call ``heal`` about once a second too: for files others keep in the cache directory."""
+        self._others.append(heal)
+
     def _heal_files(self) -> None:
         """Write again what was deleted by hand: the small files at the top."""
         if not (self.directory / "node.properties").exists():
@@ -209,6 +214,8 @@ class BlockStore:
             self._tree.replace("token", self.token.encode(), durable=True)
         if self._mounts is not None and not (self.directory / "mounts").exists():
             self._tree.replace("mounts", self._mounts)
+        for heal in self._others:
+            heal()
 
     # -- blocks
 

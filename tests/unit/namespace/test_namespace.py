@@ -370,3 +370,26 @@ def test_evict_takes_nested_mounts_along_and_names_the_path(
     assert namespace.evict("/m")[0] == 3
     with pytest.raises(PathNotFound, match="/m/none does not exist"):
         namespace.evict("/m/none")
+
+
+def test_the_cache_itself_is_no_store(namespace: Namespace, store: BlockStore) -> None:
+    for folder in (store.directory, store.directory / "blocks", store.directory.parent):
+        with pytest.raises(MountConflict, match="cache directory"):
+            namespace.add_mount("/m", f"file://{folder}", {})
+    assert not namespace.mounts()
+
+
+def test_mounts_outlive_their_database(store: BlockStore, data: Path, tmp_path: Path) -> None:
+    database = tmp_path / "namespace.db"
+    options = {"freshness": "7s"}
+    namespace = Namespace(store, database)
+    namespace.add_mount("/m", f"file://{data}", options)
+    for file in tmp_path.glob("namespace.db*"):
+        file.unlink()
+    namespace._mounts.heal()
+    namespace.add_mount("/n", f"file://{data}/d", {})
+    namespace.close()
+    again = Namespace(store, database)
+    assert [(m.path, m.options) for m in again.mounts()] == [("/m", options), ("/n", {})]
+    assert database.stat().st_mode & 0o777 == 0o600
+    again.close()
