@@ -116,8 +116,8 @@ class World(UnderStore):
             below = last[len(inside) :]
             if recursive or "/" not in below:
                 entry = self._describe(last)
-                assert entry is not None
-                yield [entry]
+                if entry is not None:  # else another thread has just deleted it
+                    yield [entry]
             elif (name := inside + below.partition("/")[0]) not in seen:
                 seen.add(name)
                 yield [ObjectStat(name, 0, 0, is_dir=True)]
