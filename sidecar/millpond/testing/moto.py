@@ -8,19 +8,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from millpond.errors import StoreUnavailable
 from millpond.testing.s3_admin import S3Admin
 from millpond.testing.s3_gateway import free_port
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from millpond.testing.service import Service
 
 _START_S = 60.0
 
 
-class MotoServer(S3Admin):
+class MotoServer(S3Admin, Service):
     """An S3 endpoint on loopback whose objects are in memory. A context manager."""
 
     def __init__(self) -> None:
@@ -55,14 +53,3 @@ class MotoServer(S3Admin):
         if process is not None:
             process.kill()
             process.wait()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()

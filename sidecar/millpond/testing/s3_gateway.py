@@ -13,13 +13,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from millpond.errors import StoreNotSupported, StoreUnavailable
 from millpond.testing.s3_admin import S3Admin
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from millpond.testing.service import Service
 
 _VOLUME = "millpond"
 _START_S = 60.0
@@ -33,7 +31,7 @@ def free_port(host: str = "127.0.0.1") -> int:
         return int(s.getsockname()[1])
 
 
-class S3Gateway(S3Admin):
+class S3Gateway(S3Admin, Service):
     """An S3 endpoint on loopback whose objects live in ``directory`` and outlast it.
 
     A context manager; ``start`` returns when the gateway answers, ``stop`` when its process is
@@ -101,17 +99,6 @@ class S3Gateway(S3Admin):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def _await_answer(self, log: Path) -> None:
         """Listening comes before serving: wait for a signed request to be answered."""

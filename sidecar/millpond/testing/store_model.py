@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 from urllib.parse import urlsplit
 
 from millpond.errors import StoreUnavailable
+from millpond.testing.service import Service
 from millpond.testing.store_relay import FAULTS, KINDS, Fault, ModelState, Relay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
 __all__ = ["Fault", "ModelCounters", "StoreModel"]
 _STOP_S = 10.0
@@ -49,7 +49,7 @@ class ModelCounters:
     cpu_s: float
 
 
-class StoreModel:
+class StoreModel(Service):
     """The model as a child process in front of ``upstream``. A context manager.
 
     ``latency_ms``: an answer's first byte leaves no sooner than that after its request came.
@@ -130,17 +130,6 @@ class StoreModel:
 
     def reset_counters(self) -> None:
         self._ask("POST", "/reset")
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None:
