@@ -7,6 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from tests.bench.jvm import BUILD, Agent, Java, classpath, client_jar
+from tests.bench.proc import touch_memory
 from tests.bench.rounds import Series, Target
 
 if TYPE_CHECKING:
@@ -26,16 +27,17 @@ def declared(name: str, files: Files, site: Site | None) -> Target:
         conf = {"fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem"}
         return Target(name, "file:///", f"file://{files.root}", conf)
     assert site is not None
+    memory = 2 * files.big_bytes
     if name in ("s3a_classic", "s3a_analytics"):
         conf = site.s3a_conf() | {"fs.s3a.input.stream.type": name.removeprefix("s3a_")}
         target = Target(name, site.s3a_uri, site.s3a_uri, conf)
-        return replace(target, before=Cold(target, site))
+        return replace(target, before=Cold(target, site, memory))
     conf = site.cache_conf()
     if name == "cache_hit":
         return Target(name, "cache:///", f"cache://{site.HIT}", conf)
     if name == "cache_cold":
         target = Target(name, "cache:///", f"cache://{site.COLD}", conf)
-        return replace(target, before=Cold(target, site))
+        return replace(target, before=Cold(target, site, memory))
     raise ValueError(f"no target {name!r}; there are {', '.join((*WARM, *REMOTE))}")
 
 
@@ -44,11 +46,13 @@ class Cold:
 
     S3A's analytics stream keeps bytes of earlier streams in memory. Millpond's client keeps the
     descriptors of blocks for a while, and rightly reads on from evicted ones; there is one client
-    per process and path of the cache directory, so a new one gets a new path.
+    per process and path of the cache directory, so a new one gets a new path. The machine's memory
+    is made ready for what will be cached, whoever comes next.
     """
 
-    def __init__(self, target: Target, site: Site) -> None:
+    def __init__(self, target: Target, site: Site, memory_bytes: int) -> None:
         self._target = target
+        self._memory_bytes = memory_bytes
         self._site = site
 
     def __call__(self, agent: Agent) -> None:
@@ -62,6 +66,7 @@ class Cold:
         # Connected, and for cache:// the mount known and its direct connector there, before the
         # clock runs.
         agent.ask("touch", {"fs": target.name, "path": target.base})
+        touch_memory(self._site.cache_dir, self._memory_bytes)
 
 
 def agent_for(java: Java, targets: Sequence[Target], name: str) -> Agent:

@@ -16,6 +16,7 @@ from millpond.model.sizes import (
     block_valid_bytes,
 )
 from millpond.server.replies import as_internal
+from millpond.under.buffers import page_aligned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -171,7 +172,7 @@ def page_runs(chunks: Iterable[Buffer], total: int) -> Iterator[tuple[int, memor
     less where the stream is slow. A run begins at a page boundary and ends at one or at the end; it
     is valid until the next is asked for. Buffers of whole pages are passed on without a copy.
     """
-    held = bytearray()
+    held: memoryview | None = None
     kept = done = 0
     wanted, put_at = PAGE_BYTES, time.monotonic()
     for chunk in chunks:
@@ -185,13 +186,13 @@ def page_runs(chunks: Iterable[Buffer], total: int) -> Iterator[tuple[int, memor
                 view, done, put_at = view[whole:], done + whole, time.monotonic()
                 wanted = MIN_RUN_BYTES
                 continue
-            held = held or bytearray(MAX_RUN_BYTES)
+            held = held or page_aligned(MAX_RUN_BYTES)
             taken = min(len(view), MAX_RUN_BYTES - kept)
             held[kept : kept + taken] = view[:taken]
             view, kept = view[taken:], kept + taken
             run = kept if done + kept == total else kept // PAGE_BYTES * PAGE_BYTES
             if run and (run >= wanted or run == total - done or _old(put_at)):
-                yield done, memoryview(held)[:run]
+                yield done, held[:run]
                 held[: kept - run] = held[run:kept]
                 kept, done, put_at, wanted = kept - run, done + run, time.monotonic(), MIN_RUN_BYTES
 

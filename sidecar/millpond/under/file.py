@@ -30,6 +30,7 @@ from millpond.errors import (
     StoreUnavailable,
 )
 from millpond.under.base import Buffer, ObjectStat, UnderStore
+from millpond.under.buffers import Buffers
 from millpond.under.retry import LockedCounters
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 Entries = list[ObjectStat]
 WEAK_NS = 2_000_000_000
-_CHUNK_BYTES = 1 << 20
 _PAGE_ENTRIES = 1000
 
 
@@ -58,6 +58,7 @@ class FileStore(UnderStore):
         self.store_id = hashlib.sha256(b"file\n").hexdigest()[:16]
         self.counters: LockedCounters = LockedCounters()
         self._closed = False
+        self._buffers = Buffers()
 
     def stat(self, key: str) -> ObjectStat:
         self.counters.add(head=1)
@@ -95,20 +96,20 @@ class FileStore(UnderStore):
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 _unchanged(key, fd, version)
-                buffer = memoryview(bytearray(min(_CHUNK_BYTES, end - start)))
-                at = start
-                while at < end:
-                    self._check_open()
-                    n = os.preadv(fd, [buffer[: end - at]], at)
-                    # Checked after the bytes were taken and before they are handed on.
-                    _unchanged(key, fd, version)
-                    if n == 0:
-                        raise StoreAnswerInvalid(
-                            f"{key!r} ends at byte {at}", cause=f"{end} were promised"
-                        )
-                    at += n
-                    self.counters.add(bytes_read=n)
-                    yield buffer[:n]
+                with self._buffers.one() as buffer:
+                    at = start
+                    while at < end:
+                        self._check_open()
+                        n = os.preadv(fd, [buffer[: end - at]], at)
+                        # Checked after the bytes were taken and before they are handed on.
+                        _unchanged(key, fd, version)
+                        if n == 0:
+                            raise StoreAnswerInvalid(
+                                f"{key!r} ends at byte {at}", cause=f"{end} were promised"
+                            )
+                        at += n
+                        self.counters.add(bytes_read=n)
+                        yield buffer[:n]
             finally:
                 os.close(fd)
 

@@ -20,6 +20,7 @@ from millpond.errors import (
 )
 from millpond.under import s3_list, s3_options
 from millpond.under.base import Buffer, ObjectStat, UnderStore
+from millpond.under.buffers import BUFFER_BYTES, Buffers
 from millpond.under.retry import LockedCounters, Retrier, RetryPolicy
 from millpond.under.s3_errors import shown
 from millpond.under.s3_wire import Answer, S3Wire
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
 
 Entries = list[ObjectStat]
 _PAGE_BYTES = 64 << 10
-_BUFFER_BYTES = 1 << 20
 _READ_S = 0.01
-_MAX_KEPT_BUFFERS = 32
 
 
 class S3Store(UnderStore):
@@ -52,7 +51,7 @@ class S3Store(UnderStore):
         self.store_id = parsed.store_id
         self.counters: LockedCounters = LockedCounters()
         self._retrier = Retrier(self.counters, retry)
-        self._buffers: list[bytearray] = []
+        self._buffers = Buffers()
         self._wire = S3Wire(parsed, s3_options.credentials(parsed), bucket, timeout_s=timeout_s)
 
     def __repr__(self) -> str:
@@ -160,21 +159,13 @@ class S3Store(UnderStore):
             answer.close()
 
     def _arriving(self, answer: Answer) -> Generator[Buffer, None, None]:
-        """The body, first its first page, then as much at a time as comes in about 10 ms.
-
-        Buffers are used again, since memory that was never touched costs more than what it is for.
-        """
-        held = self._buffers.pop() if self._buffers else bytearray(_BUFFER_BYTES)
-        try:
-            with memoryview(held) as buffer:
-                ask, began_s = _PAGE_BYTES, time.monotonic()
-                while n := answer.readinto(buffer[:ask]):
-                    ask = next_read_bytes(ask, time.monotonic() - began_s)
-                    yield buffer[:n]
-                    began_s = time.monotonic()
-        finally:
-            if len(self._buffers) < _MAX_KEPT_BUFFERS:
-                self._buffers.append(held)
+        """The body, first its first page, then as much at a time as comes in about 10 ms."""
+        with self._buffers.one() as buffer:
+            ask, began_s = _PAGE_BYTES, time.monotonic()
+            while n := answer.readinto(buffer[:ask]):
+                ask = next_read_bytes(ask, time.monotonic() - began_s)
+                yield buffer[:n]
+                began_s = time.monotonic()
 
     def _check_head(
         self, answer: Answer, key: str, start: int, end: int, etag: str, length: int
@@ -208,7 +199,7 @@ def next_read_bytes(last: int, took_s: float) -> int:
     """How much to ask for at once after ``last`` bytes took so long: whole pages, growing up to
     four-fold, so that a slow store's pages don't wait long for each other."""
     fitting = int(last * _READ_S / max(took_s, _READ_S / 4))
-    return min(_BUFFER_BYTES, max(_PAGE_BYTES, fitting // _PAGE_BYTES * _PAGE_BYTES))
+    return min(BUFFER_BYTES, max(_PAGE_BYTES, fitting // _PAGE_BYTES * _PAGE_BYTES))
 
 
 def open_uri(authority: str, path: str, options: Mapping[str, str]) -> tuple[S3Store, str]:
