@@ -155,16 +155,16 @@ class Settings:
         _count(0, 65535), 8899, "Their port; 0: any free one, told in node.properties."
     )
     fill_connections: int = _setting(
-        _count(1, 512), 16, "Ranges fetched from stores at the same time, in all."
+        _count(1, 512), 32, "Ranges fetched from stores at the same time, in all."
     )
     fill_connections_per_file: int = _setting(
-        _count(1, 128), 8, "Ranges fetched at the same time for one file."
+        _count(1, 128), 16, "Ranges fetched at the same time for one file."
     )
     fill_range_bytes: int = _setting(
         _size(64 << 10, 256 << 20), 8 << 20, "Bytes of one ranged GET of a long fill."
     )
     fill_memory_bytes: int = _setting(
-        _size(4 << 20, 64 << 30), 64 << 20, "Memory for bytes on their way from stores to disk."
+        _size(4 << 20, 64 << 30), 256 << 20, "Memory for bytes on their way from stores to disk."
     )
     max_requests: int = _setting(
         _count(1, 1_000_000), 4096, "Requests in hand, in all; beyond it: Overloaded."

@@ -133,6 +133,10 @@ class AgentError(Exception):
     """The agent answered a command with an error; its log has the stack."""
 
 
+# S3A's analytics stream keeps what it read in memory: in 1 GiB of heap it dies of a 1 GiB file.
+_HEAP = ("-Xms3g", "-Xmx3g", "-XX:+AlwaysPreTouch", "-XX:+ExitOnOutOfMemoryError")
+
+
 class Agent:
     """One JVM that runs measures; see ``java/io/millpond/bench/Agent.java`` for its verbs."""
 
@@ -143,7 +147,7 @@ class Agent:
         self.log = log
         with log.open("w") as errors:
             self._process = subprocess.Popen(
-                [java.path, "-Xms1g", "-Xmx1g", *options, "-cp", ":".join(map(str, jars)),
+                [java.path, *_HEAP, *options, "-cp", ":".join(map(str, jars)),
                  "io.millpond.bench.Agent"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
             )  # fmt: skip

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Entries = list[ObjectStat]
 _PAGE_BYTES = 64 << 10
-_READ_S = 0.01
+_READ_S = 0.02
 
 
 class S3Store(UnderStore):
@@ -159,7 +159,7 @@ class S3Store(UnderStore):
             answer.close()
 
     def _arriving(self, answer: Answer) -> Generator[Buffer, None, None]:
-        """The body, first its first page, then as much at a time as comes in about 10 ms."""
+        """The body, first its first page, then as much at a time as comes in about 20 ms."""
         with self._buffers.one() as buffer:
             ask, began_s = _PAGE_BYTES, time.monotonic()
             while n := answer.readinto(buffer[:ask]):

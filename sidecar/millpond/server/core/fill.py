@@ -34,6 +34,8 @@ GAP_PAGES = 256 * KIB // PAGE_BYTES
 
 At 100 MB/s a connection 256 KiB take 2.6 ms, a request of its own 5 to 40 ms.
 """
+SPREAD_PAGES = 2 * MIB // PAGE_BYTES
+"""A range is not cut smaller than this to have more of them: each costs a request."""
 WHOLE_FILE_BYTES = MIB
 """Files up to this are fetched whole at the first miss."""
 COALESCED_WAITERS = 64
@@ -62,6 +64,7 @@ class Waiter:
     """An unanswered request for byte ranges. ``missing``: demanded pages that it lacks so far.
 
     ``told`` is the last ``ready`` that its client heard, ``began`` that it heard of any growth.
+    ``range_pages`` bounds the fetches for it.
     """
 
     request: int
@@ -69,11 +72,17 @@ class Waiter:
     ranges: list[tuple[int, int]]
     inline: bool
     missing: PageMap
+    range_pages: int = PAGES_PER_BLOCK
     ready: int = 0
     told: int = 0
     began: bool = False
     _range: int = 0
     _at: int = 0
+
+    def spread(self, connections: int) -> None:
+        """Nothing will follow what it asks for: have all connections bring a part of it."""
+        pages = sum(bits.bit_count() for bits in self.missing.values())
+        self.range_pages = max(SPREAD_PAGES, -(-pages // connections))
 
     def advance(self) -> int:
         """``ready``, brought up to date: bytes of the ranges, in order, before the first gap."""
@@ -236,6 +245,7 @@ class FileFill:
         state = None
         if found is not None:
             block, page = found
+            range_pages = min(range_pages, waiter.range_pages)
             first, last = self._run(block, page, range_pages, room_pages)
             state = self._begin(fetch, block, first, last, ahead=False)
         self._unclaimed.extendleft(reversed(held))

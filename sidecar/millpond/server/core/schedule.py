@@ -149,6 +149,8 @@ class FillScheduler:
         self._watch(fill, waiter, stream, window, waits=waits)
         out: list[Instruction] = []
         if waits:
+            if not (stream or window):
+                waiter.spread(self.limits.connections_per_file)
             self._of_request[request] = fill
             self._demand[file.file_id] = fill
         else:
