@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import crc32c
 import pytest
 
+from millpond.cli import checks
+from millpond.cli.stats import summarise
 from millpond.errors import FileChanged, InvalidRequest, MountNotFound, PathNotFound
 from millpond.model.paths import block_name, meta_name, path_hash
 from millpond.model.records import Meta
@@ -232,6 +234,14 @@ def test_a_rotten_page_that_is_reported_is_fetched_anew(site: Site) -> None:
     assert again.blocks[0].generation != named.generation
     assert cached(site.directory, info.file_id, 0, 2 * MIB) == CONTENT[: 2 * MIB]
     assert site.client.stats().counters["hit_bytes"] == 11
+    settings = Settings(cache_dir=site.directory)
+    (told,) = (f for f in checks.sidecar(settings) if f.check == "pages")
+    assert (told.level, told.text.split()[0]) == (checks.Level.warning, "1")
+    assert "smartctl" in told.remedy
+    said = summarise(site.client.stats())
+    assert said["bad_pages"] == 1
+    assert "1 cached pages were bad" in said["warnings"][0]
+    assert "smartctl" in said["warnings"][0]
 
 
 def test_a_window_is_fetched_behind_the_call_and_dropped_with_its_connection(site: Site) -> None:

@@ -19,6 +19,7 @@ from crc32c import crc32c
 
 import millpond
 from millpond.cli.link import connect
+from millpond.cli.stats import BAD_PAGES, BAD_PAGES_REMEDY
 from millpond.errors import MillpondError, UnknownFormat
 from millpond.model.records import Lease, parse_mounts
 from millpond.store import node
@@ -178,6 +179,10 @@ def sidecar(settings: Settings) -> Iterator[Finding]:
                 "sidecar", f"runs {stats.version}, this command is {millpond.__version__}",
                 "Restart the sidecar after an upgrade",
             )  # fmt: skip
+        if bad := stats.counters["corrupt_pages"]:
+            yield _warning("pages", BAD_PAGES.format(bad), BAD_PAGES_REMEDY)
+        else:
+            yield _ok("pages", "none was bad since the sidecar's start")
     yield _lease(settings)
 
 

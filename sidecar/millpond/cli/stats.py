@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from millpond.cli.link import CacheDir, Config, connect, load_settings
-from millpond.cli.output import Json, Mode, print_json, print_table, stdout
+from millpond.cli.output import Json, Mode, note, print_json, print_table, stdout
 from millpond.units import format_duration_ms, format_size
 
 if TYPE_CHECKING:
     from millpond.wire import millpond_pb2 as wire
+
+BAD_PAGES = "{} cached pages were bad since the sidecar's start, and were removed"
+BAD_PAGES_REMEDY = (
+    "Check the disk's health (`smartctl -a <device>`, `dmesg`); the sidecar's log names the files"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -51,6 +56,7 @@ def summarise(reply: wire.StatsReply) -> dict[str, Any]:
     hit_bytes, hit_reads = counters.get("hit_bytes", 0), counters.get("hit_reads", 0)
     other_bytes = counters.get("miss_bytes", 0) + counters.get("direct_bytes", 0)
     other_reads = counters.get("miss_reads", 0) + counters.get("direct_reads", 0)
+    bad_pages = counters.get("corrupt_pages", 0)
     mounts = {
         m.path: {
             "head": m.head, "list": m.list, "get": m.get, "retries": m.retries,
@@ -72,6 +78,8 @@ def summarise(reply: wire.StatsReply) -> dict[str, Any]:
         "blocks": reply.blocks,
         "files": reply.metas,
         "policy": reply.policy,
+        "bad_pages": bad_pages,
+        "warnings": [f"{BAD_PAGES.format(bad_pages)}. {BAD_PAGES_REMEDY}."] if bad_pages else [],
         "counters": counters,
         "mounts": mounts,
     }
@@ -101,10 +109,13 @@ def _show(said: dict[str, Any]) -> None:
                  f" ({_percent(used)})"],
         ["free on disk", format_size(said["free_disk_bytes"])],
         ["blocks, files", f"{said['blocks']}, {said['files']}"],
+        ["bad pages", str(said["bad_pages"])],
         ["policy", said["policy"]],
         ["sidecar", f"{said['version']}, up {uptime}"],
     ]  # fmt: skip
     print_table(["", ""], rows)
+    for warning in said["warnings"]:
+        note(f"warning: {warning}")
     if said["mounts"]:
         print()
         columns = ["MOUNT", "HEAD", "LIST", "GET", "RETRIES", "READ"]

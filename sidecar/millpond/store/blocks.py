@@ -8,6 +8,7 @@ open writer, or held, is not evicted.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import threading
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from millpond.store.space import Space
     from millpond.store.tree import Tree
 
+log = logging.getLogger(__name__)
 _STRIPES = 64
 _NEW_BLOCK_BYTES = 4096  # what a block takes before its first page
 _HOLDS_SWEPT_AT = 4096
@@ -139,10 +141,10 @@ class Blocks:
         except UnknownFormat as e:
             self.disk.close(fd)
             self._tree.set_aside(path, str(e))
-        except Corrupt:
+        except Corrupt as e:
             self.disk.close(fd)
-            self._count_bad()
             self.disk.unlink(path)
+            self._say_bad(key, str(e))
         except BaseException:
             self.disk.close(fd)
             raise
@@ -225,12 +227,25 @@ class Blocks:
         self._space.drop(self._space.content, key)
 
     def found_bad(self, writer: BlockWriter) -> None:
-        self._count_bad()
-        self.remove(block_key(writer.file_id, writer.block), generation=writer.generation)
+        self._remove_bad(block_key(writer.file_id, writer.block), writer.generation)
 
-    def _count_bad(self) -> None:
+    def _remove_bad(self, key: bytes, generation: int, page: int | None = None) -> None:
+        """Unlink a block with a page that fails its checksum, unless another took its place."""
+        with self._stripe(key):
+            if self._generation(key) != generation:
+                return  # who also met the page was faster: counted and told once
+            self._unlink(key)
+        what = "a page" if page is None else f"page {page}"
+        self._say_bad(key, f"{what} fails its checksum")
+
+    def _say_bad(self, key: bytes, why: str) -> None:
         with self._open_lock:
             self.corrupt_pages += 1
+        log.warning(
+            "removed the bad block file %s: %s. The store has its data; check the disk's health "
+            "(smartctl, the kernel's log)",
+            self._path(*_parts(key)), why,
+        )  # fmt: skip
 
     # -- reading
 
@@ -260,8 +275,7 @@ class Blocks:
                 return None
             data = read_pages(self.disk, fd, header, crcs, first, last)
         if data is None:
-            self._count_bad()
-            self.remove(key, generation=header.generation)
+            self._remove_bad(key, header.generation)
             return None
         return data[start - first * PAGE_BYTES : end - first * PAGE_BYTES]
 
@@ -276,8 +290,7 @@ class Blocks:
                 return False
             if read_pages(self.disk, fd, header, crcs, page, page + 1) is not None:
                 return False
-        self._count_bad()
-        self.remove(key, generation=generation)
+        self._remove_bad(key, generation, page)
         return True
 
     @contextlib.contextmanager
@@ -318,8 +331,8 @@ class Blocks:
                 self._tree.set_aside(path, str(why))
                 self._forget(key)
             else:
-                self._count_bad()
                 self._unlink(key)
+                self._say_bad(key, str(why))
 
     # -- unlinking
 
@@ -331,14 +344,9 @@ class Blocks:
             self._unlink(key)
             return True
 
-    def remove(self, key: bytes, generation: int | None = None) -> int:
-        """Unlink a block whether or not it is in use; the bytes freed.
-
-        With a ``generation``, only that inode: another one has taken its place already.
-        """
+    def remove(self, key: bytes) -> int:
+        """Unlink a block whether or not it is in use; the bytes freed."""
         with self._stripe(key):
-            if generation is not None and self._generation(key) != generation:
-                return 0
             return self._unlink(key)
 
     def _generation(self, key: bytes) -> int | None:

@@ -3,6 +3,7 @@
 import os
 import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -153,7 +154,7 @@ def test_a_flip_anywhere_is_found_or_harmless(store, region):
         store.drop_file(FILE_ID)
 
 
-def test_a_bad_page_is_verified_before_its_block_goes(store):
+def test_a_bad_page_is_verified_before_its_block_goes(store, caplog):
     writer = fill(store)
     path = block_path(store.directory, FILE_ID, 2)
     assert not store.report_bad_page(FILE_ID, 2, 3, writer.generation)
@@ -163,7 +164,11 @@ def test_a_bad_page_is_verified_before_its_block_goes(store):
     assert path.exists()
     assert store.report_bad_page(FILE_ID, 2, 3, writer.generation)
     assert not path.exists()
+    assert not store.report_bad_page(FILE_ID, 2, 3, writer.generation)
     assert store.stats().corrupt_pages == 1
+    (line,) = (r.getMessage() for r in caplog.records if r.levelname == "WARNING")
+    assert f"{path}: page 3 fails its checksum" in line
+    assert "smartctl" in line
     again = store.writer(FILE_ID, 2, VALID)
     assert (again.present, again is writer) == (0, False)
     again.close()
@@ -177,6 +182,22 @@ def test_a_writer_that_reads_a_bad_page_unlinks_the_block(store):
     with pytest.raises(Corrupt):
         writer.read(0, VALID)
     assert not writer.linked
+    writer.close()
+
+
+def test_many_who_meet_one_bad_page_are_one_line_and_one_count(store, caplog):
+    writer = fill(store)
+    _flip(block_path(store.directory, FILE_ID, 2), PAGE_BYTES * 4 + 5, 3)
+    together = threading.Barrier(8)
+
+    def report(_):
+        together.wait()
+        return store.report_bad_page(FILE_ID, 2, 3, writer.generation)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert any(pool.map(report, range(8)))
+    assert store.stats().corrupt_pages == 1
+    assert len([r for r in caplog.records if "bad block file" in r.getMessage()]) == 1
     writer.close()
 
 
