@@ -235,12 +235,14 @@ DECLARED: dict[str, Declared] = {f.name: _declared(f) for f in fields(Settings) 
 def load(
     flags: Mapping[str, object] | None = None,
     *,
+    named: Mapping[str, str] | None = None,
     config: Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """The settings of this process. Raises InvalidSetting naming setting, origin and remedy.
 
-    ``flags`` holds what was given on the command line, None values meaning "not given".
+    ``flags`` holds what was given on the command line, None values meaning "not given";
+    ``named`` what ``--set name=value`` said.
     """
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
@@ -269,6 +271,8 @@ def load(
     for name, raw in (flags or {}).items():
         if raw is not None:
             take(name, raw, f"--{name.replace('_', '-')}")
+    for name, text in (named or {}).items():
+        take(name, text, f"--set {name}")
     return Settings(**values, origins=origins)
 
 
@@ -278,11 +282,17 @@ def config_file(config: Path | None, environ: Mapping[str, str]) -> Path | None:
     if named is None and environ.get(CONFIG_ENV):
         named, origin = Path(environ[CONFIG_ENV]), CONFIG_ENV
     if named is not None:
-        if not named.is_file():
-            raise InvalidSetting(
-                f"{origin} names {named}", cause="there is no such file", remedy="Correct the path"
-            )
-        return named
+        try:
+            if named.is_file():
+                return named
+            wrong = "it is a directory" if named.is_dir() else "there is no such file"
+        except OSError as e:
+            wrong = e.strerror or str(e)
+        raise InvalidSetting(
+            f"{origin} names {named}",
+            cause=wrong,
+            remedy="Name a TOML file with settings that this user may read",
+        )
     home = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     candidates = (home / "millpond/millpond.toml", SYSTEM_CONFIG)
     return next((p for p in candidates if p.is_file()), None)

@@ -26,10 +26,10 @@ DEFAULTS = {
     "tcp_port": 0,
     "http_host": "127.0.0.1",
     "http_port": 8899,
-    "fill_connections": 16,
-    "fill_connections_per_file": 8,
+    "fill_connections": 32,
+    "fill_connections_per_file": 16,
     "fill_range_bytes": 8 << 20,
-    "fill_memory_bytes": 64 << 20,
+    "fill_memory_bytes": 256 << 20,
     "max_requests": 4096,
     "max_requests_per_connection": 256,
     "freshness_ms": 30_000,
@@ -143,7 +143,7 @@ def test_flag_before_environment_before_file_before_default(tmp_path: Path) -> N
     environ = {"MILLPOND_CONFIG": str(file), "MILLPOND_HTTP_PORT": "2", "MILLPOND_TCP_PORT": "2"}
     loaded = load({"http_port": 3, "tcp_port": None}, environ=environ)
     assert (loaded.http_port, loaded.tcp_port, loaded.max_requests) == (3, 2, 1)
-    assert loaded.fill_connections == 16
+    assert loaded.fill_connections == 32
 
 
 def test_which_file_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,6 +193,8 @@ def test_absent_or_broken_file_is_named(tmp_path: Path) -> None:
         load(config=tmp_path / "absent.toml", environ={})
     with pytest.raises(InvalidSetting, match=r"MILLPOND_CONFIG.*no such file"):
         load(environ={"MILLPOND_CONFIG": str(tmp_path / "absent.toml")})
+    with pytest.raises(InvalidSetting, match=r"--config names .*: it is a directory\. Name a TOML"):
+        load(config=tmp_path, environ={})
     broken = tmp_path / "broken.toml"
     broken.write_text("a b")
     with pytest.raises(InvalidSetting, match="not valid TOML"):

@@ -14,6 +14,7 @@ from millpond import settings as declared
 from millpond.cli.logs import configure
 from millpond.cli.notify import notify
 from millpond.cli.output import note
+from millpond.errors import InvalidSetting
 from millpond.settings import DECLARED
 
 if TYPE_CHECKING:
@@ -59,14 +60,24 @@ def serve(
         "log_level": log_level,
         "log_format": log_format,
     }
-    for text in setting or []:
-        name, _, value = text.partition("=")
-        flags[name.strip()] = value
-    settings = declared.load(flags, config=config)
+    settings = declared.load(flags, named=_named(setting or []), config=config)
     configure(settings.log_level, settings.log_format)
     for name in declared.unknown_environment(os.environ):
         note(f"note: {name} is no setting of Millpond; `millpond settings` lists all")
     asyncio.run(_run(settings))
+
+
+def _named(texts: list[str]) -> dict[str, str]:
+    """What ``--set`` said, by the setting's name."""
+    named = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InvalidSetting(
+                f"--set {text} has no '='", remedy="Write --set name=value; see `millpond settings`"
+            )
+        named[name.strip()] = value
+    return named
 
 
 async def _run(settings: Settings) -> None:
