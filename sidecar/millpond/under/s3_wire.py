@@ -68,9 +68,9 @@ class Answer:
         except http.client.IncompleteRead:
             return 0
         except BlockingIOError:
-            raise _unreachable(TimeoutError()) from None
+            raise self._wire.unreachable(TimeoutError()) from None
         except _NETWORK as e:
-            raise _unreachable(e) from None
+            raise self._wire.unreachable(e) from None
 
     def _received(self, buffer: memoryview) -> int:
         """A large body of known length goes from the socket to the buffer by one call of the
@@ -102,7 +102,7 @@ class Answer:
         try:
             body = self._response.read(_MAX_DOCUMENT_BYTES)
         except _NETWORK as e:
-            raise _unreachable(e) from None
+            raise self._wire.unreachable(e) from None
         finally:
             self.close()
         return body
@@ -112,7 +112,7 @@ class Answer:
         try:
             self._response.read()
         except _NETWORK as e:
-            raise _unreachable(e) from None
+            raise self._wire.unreachable(e) from None
         finally:
             self.close()
 
@@ -183,7 +183,7 @@ class S3Wire:
                 conn.close()
                 raise
         except _NETWORK as e:
-            raise _unreachable(e) from None
+            raise self.unreachable(e) from None
         if 200 <= answer.status < 300:
             return answer
         region = answer.header("x-amz-bucket-region") or ""
@@ -203,6 +203,27 @@ class S3Wire:
             idle, self._idle = self._idle, []
         for conn in idle:
             conn.close()
+
+    def unreachable(self, error: Exception) -> MillpondError:
+        """What trouble on the way to the store means. Names the endpoint, never a header."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return InvalidSetting(
+                f"the certificate of {self._origin} is not trusted",
+                cause=error.verify_message,
+                remedy="Name the authority's certificates in SSL_CERT_FILE, or correct the "
+                "endpoint",
+            )
+        if isinstance(error, TimeoutError):
+            cause = "no answer in time"
+        elif isinstance(error, ssl.SSLError):
+            cause = f"TLS: {error.reason}"
+        else:
+            cause = getattr(error, "strerror", None) or type(error).__name__
+        return StoreUnavailable(
+            f"the store at {self._origin} can't be reached or hung up",
+            cause=cause,
+            remedy="Check the mount's endpoint, and the network to it",
+        )
 
     def _sign(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None
@@ -256,19 +277,3 @@ def _readable(sock: socket.socket) -> bool:
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))
-
-
-def _unreachable(error: Exception) -> MillpondError:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return InvalidSetting(
-            "the store's certificate is not trusted",
-            cause=error.verify_message,
-            remedy="Name the authority's certificates in SSL_CERT_FILE, or correct the endpoint",
-        )
-    if isinstance(error, TimeoutError):
-        cause = "no answer in time"
-    elif isinstance(error, ssl.SSLError):
-        cause = f"TLS: {error.reason}"
-    else:
-        cause = getattr(error, "strerror", None) or type(error).__name__
-    return StoreUnavailable("the store can't be reached or hung up", cause=cause)

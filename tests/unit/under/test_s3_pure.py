@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,8 @@ from millpond.errors import (
     StoreUnavailable,
 )
 from millpond.under import s3_errors, s3_list, s3_options
-from millpond.under.s3 import next_read_bytes
+from millpond.under.retry import RetryPolicy
+from millpond.under.s3 import S3Store, next_read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,6 +147,26 @@ def test_error_classes(status: int, code: str, expected: type[MillpondError]) ->
     error = s3_errors.refusal(status, code, "", bucket="b", key="k\nx")
     assert type(error) is expected
     assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("path_style", ["true", "false"])
+def test_a_store_that_is_not_there_is_named(path_style: str) -> None:
+    with socket.socket() as taken:  # bound, never listening: connecting is refused
+        taken.bind(("127.0.0.1", 0))
+        host = f"localhost:{taken.getsockname()[1]}"
+        options = {
+            "endpoint": f"http://{host}", "access_key": "AKIAPLAIN", "secret_key": "sEcReT",
+            "path_style": path_style, "region": "r",
+        }  # fmt: skip
+        store = S3Store("bucket", options, retry=RetryPolicy(attempts=1))
+        with pytest.raises(StoreUnavailable) as caught:
+            store.stat("k")
+        store.close()
+    at = f"http://{host}" if path_style == "true" else f"http://bucket.{host}"
+    assert caught.value.problem == f"the store at {at} can't be reached or hung up"
+    assert caught.value.remedy
+    assert "AKIAPLAIN" not in str(caught.value)
+    assert "sEcReT" not in str(caught.value)
 
 
 def test_another_region_is_named() -> None:
