@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MIN_FREE_BYTES = 1 << 30
 MIN_FREE_INODES = 10_000
+ROOM = "Remove files from it, or `millpond evict` some"
 LOCAL_TYPES = {"ext4", "ext3", "xfs", "btrfs", "zfs", "f2fs", "overlay"}
 REMOTE_TYPES = {"nfs", "nfs4", "cifs", "smb3", "fuse", "fuse.sshfs", "ceph", "glusterfs", "9p"}
 
@@ -120,7 +121,9 @@ def disk(settings: Settings) -> Iterator[Finding]:
         at = at.parent
     space = os.statvfs(at)
     free = space.f_bavail * space.f_frsize
-    if free < MIN_FREE_BYTES:
+    if full := _full(at):
+        yield _problem("disk", f"{full}: nothing is cached, and the lease runs out", ROOM)
+    elif free < MIN_FREE_BYTES:
         yield _warning(
             "disk", f"{format_size(free)} free",
             "Free some space, or lower cache_capacity_bytes: a full disk serves without caching",
@@ -150,6 +153,19 @@ def disk(settings: Settings) -> Iterator[Finding]:
         yield _warning(
             "file system", f"{kind or 'unknown'} is untried", "ext4 and xfs are known to suit"
         )
+
+
+def _full(directory: Path) -> str:
+    """What the file system of ``directory`` has none of any more; empty where it has both."""
+    try:
+        space = os.statvfs(directory)
+    except OSError:
+        return ""
+    if space.f_blocks and not space.f_bavail:
+        return "the file system of the cache has no space left"
+    if space.f_files and not space.f_favail:
+        return "the file system of the cache has no inodes left"
+    return ""
 
 
 def _file_system(path: Path) -> str:
@@ -188,10 +204,13 @@ def sidecar(settings: Settings) -> Iterator[Finding]:
 
 def _lease(settings: Settings) -> Finding:
     remedy = "Start or restart the sidecar; until then every open asks it or the store"
+    if full := _full(settings.cache_dir):
+        remedy = f"{ROOM}; then the sidecar goes on by itself, or start it"
     try:
         lease = Lease.parse((settings.cache_dir / "lease").read_bytes(), crc32c)
     except FileNotFoundError:
-        return _problem("lease", "there is none: no sidecar serves this directory", remedy)
+        why = full or "no sidecar serves this directory"
+        return _problem("lease", f"there is none: {why}", remedy)
     except (OSError, MillpondError) as e:
         return _problem("lease", f"it can't be read: {e}", remedy)
     boot = bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text().replace("-", ""))
@@ -204,10 +223,8 @@ def _lease(settings: Settings) -> Finding:
             "Run sidecar and engines in one time namespace, or every open asks the sidecar",
         )  # fmt: skip
     if not lease.good(time.monotonic_ns(), boot):
-        age_s = age_ns / 1e9
-        return _problem(
-            "lease", f"not renewed for {age_s:.0f} s: the sidecar hangs or died", remedy
-        )
+        why = full or "the sidecar hangs or died"
+        return _problem("lease", f"not renewed for {age_ns / 1e9:.0f} s: {why}", remedy)
     return _ok("lease", f"renewed {age_ns / 1e9:.1f} s ago by process {lease.pid}")
 
 

@@ -11,7 +11,7 @@ from crc32c import crc32c
 
 from millpond.cli.link import CacheDir, Config, alone, connect, give_to_owner, load_settings
 from millpond.cli.output import Json, Mode, note, print_json, print_table
-from millpond.errors import InvalidSetting, SidecarUnavailable
+from millpond.errors import CacheDirUnusable, InvalidSetting, SidecarUnavailable
 from millpond.model.paths import parse_uri
 from millpond.model.records import pack_mounts
 from millpond.namespace.mounting import Mounts
@@ -20,6 +20,7 @@ from millpond.under.registry import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from millpond.settings import Settings
     from millpond.wire import millpond_pb2 as wire
@@ -117,6 +118,7 @@ def list_mounts(cache_dir: CacheDir = None, config: Config = None, as_json: Json
         with connect(settings) as client:
             mounts = list(client.mounts().mounts)
     except SidecarUnavailable:
+        _check_exists(settings.cache_dir)
         if not (settings.cache_dir / "namespace.db").exists():
             mounts = []
         else:
@@ -138,6 +140,19 @@ def list_mounts(cache_dir: CacheDir = None, config: Config = None, as_json: Json
             ]
         )  # fmt: skip
     print_table(["PATH", "STORE", "FRESHNESS", "LISTINGS", "", "IMMUTABLE"], rows)
+
+
+def _check_exists(directory: Path) -> None:
+    """Raises CacheDirUnusable where there is none: nobody's mounts are not "no mounts"."""
+    try:
+        os.listdir(directory)
+    except OSError as e:
+        raise CacheDirUnusable(
+            f"the cache directory {directory} can't be read",
+            cause=e.strerror or str(e),
+            remedy="Name the right one with --cache-dir or MILLPOND_DIR; `millpond serve` or the "
+            "first `millpond mount add` makes one",
+        ) from None
 
 
 def _describe(mount: wire.Mount) -> dict[str, object]:

@@ -9,6 +9,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from millpond.errors import StoreUnavailable
 from millpond.model.records import Lease, parse_mounts
 from millpond.settings import DECLARED, Settings
 from millpond.wire import millpond_pb2 as wire
+from tests.fixtures.sidecar import LoopSidecar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -187,9 +189,42 @@ def test_settings_show_value_and_origin(run: Run, tmp_path: Path) -> None:
     assert "Did you mean http_port?" in err
 
 
+def test_mounts_of_no_cache_directory_are_not_no_mounts(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("mount ls")
+    assert (code, out) == (1, "")
+    problem, cause, remedy = err.splitlines()
+    assert problem == f"error: the cache directory {tmp_path}/cache can't be read"
+    assert cause == "cause: No such file or directory"
+    assert "--cache-dir" in remedy
+    assert not (tmp_path / "cache").exists()
+    (tmp_path / "cache").touch()
+    assert "cause: Not a directory" in run("mount ls")[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--set nope=1", "unknown setting 'nope' (--set nope)"),
+        ("--set evict_high=7", "evict_high (--set evict_high) is '7'"),
+        ("--set evict_high", "--set evict_high has no '='"),
+        ("--http-port 99999", "http_port (--http-port) is 99999"),
+    ],
+)
+def test_serve_names_what_was_written(words: str, said: str, run: Run, tmp_path: Path) -> None:
+    code, out, err = run(f"serve {words}")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: {said}\n")
+    assert "remedy: " in err
+    assert not (tmp_path / "cache").exists()
+
+
 def test_mounts_wait_for_the_next_sidecar(run: Run, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
+    code, out, err = run("mount ls --json")
+    assert (code, out) == (1, "")
+    assert json.loads(err)["error"] == "CacheDirUnusable"
+    (tmp_path / "cache").mkdir(mode=0o750)
     assert json.loads(run("mount ls --json")[1]) == []
     code, out, err = run(f"mount add cache:///m file://{data} --freshness 5s --immutable '*.p'")
     assert (code, out) == (0, f"/m is file://{data}\n")
@@ -328,6 +363,55 @@ def test_a_lease_is_judged(tmp_path: Path) -> None:
     assert judged(now + 10**13, this_boot) == ("clock", "problem")
     (tmp_path / "lease").write_bytes(b"rubbish")
     assert checks._lease(settings).level is checks.Level.problem
+
+
+def take_all_inodes(directory: Path) -> None:
+    for number in range(1000):
+        (directory / str(number)).touch()
+
+
+def take_all_space(file: Path) -> None:
+    with file.open("wb", buffering=0) as out:
+        while out.write(bytes(4096)):
+            pass
+
+
+def test_doctor_names_a_full_file_system_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sidecar on a disk without inodes lives, and can't renew its lease."""
+    point = tmp_path / "disk"
+    point.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64m,nr_inodes=400", "none", str(point)]
+    if os.getuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("needs mount (root), to have a small disk")
+    try:
+        settings = Settings(cache_dir=point / "cache", http_port=0)
+        with LoopSidecar(settings):
+            assert checks._lease(settings).level is checks.Level.ok
+            with pytest.raises(OSError, match="No space left"):
+                take_all_inodes(point)
+            until = time.monotonic() + 30
+            while (found := checks._lease(settings)).level is checks.Level.ok:
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            assert "no inodes left" in found.text
+            assert "hangs" not in found.text
+            assert "Remove files" in found.remedy
+            levels = {f.check: f for f in checks.disk(settings)}
+            assert levels["disk"].level is checks.Level.problem
+            assert "no inodes left" in levels["disk"].text
+            for number in range(100):
+                (point / str(number)).unlink()
+            while checks._lease(settings).level is not checks.Level.ok:
+                assert time.monotonic() < until
+                time.sleep(0.05)
+        with pytest.raises(OSError, match="No space left"):
+            take_all_space(point / "big")
+        found = checks._lease(settings)
+        assert "there is none: the file system of the cache has no space left" in found.text
+    finally:
+        subprocess.run(["umount", "-l", str(point)], check=True)
 
 
 def test_ready_is_told_to_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
