@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from millpond.errors import IsADirectory, NotADirectory, PathNotFound
+from millpond.errors import FileChanged, IsADirectory, MillpondError, NotADirectory, PathNotFound
 from millpond.model.paths import check_path, file_id
 from millpond.model.records import Meta
 from millpond.namespace.mounting import Mounts, OpenStore, check_apart
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from millpond.namespace.listings import Listing
     from millpond.store import BlockStore
-    from millpond.under.base import RequestCounters, UnderStore
+    from millpond.under.base import Buffer, RequestCounters, UnderStore
 
 PAGE_ENTRIES = 1000
 Infos = list[FileInfo]
@@ -46,6 +46,19 @@ class LocatedFile:
     length: int
     file_id: bytes
     meta: Meta
+
+    def read(self, start: int, end: int) -> Generator[Buffer, None, None]:
+        """As ``UnderStore.read``; errors that a reader acts on name the path he knows."""
+        try:
+            yield from self.store.read(self.key, start, end, self.version)
+        except FileChanged as e:
+            raise FileChanged(
+                f"{self.path} has changed since it was opened",
+                cause=_told(e),
+                remedy="Open the file again",
+            ) from e
+        except PathNotFound as e:
+            raise PathNotFound(f"{self.path} does not exist", cause=_told(e)) from e
 
 
 class Namespace:
@@ -234,6 +247,10 @@ class Namespace:
             listed = iter(sorted([*kept, *_synthetic(points)], key=lambda e: e.path.encode()))
         inner = [(_inside(path, m.path), self.list(m.path, recursive=True)) for m in nested]
         return _pages(head, listed, inner)
+
+
+def _told(error: MillpondError) -> str:
+    return f"{error.problem}: {error.cause}" if error.cause else error.problem
 
 
 def _inside(directory: str, path: str) -> str:

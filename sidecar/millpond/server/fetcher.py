@@ -106,9 +106,7 @@ class Fetcher:
         """A file that lives whole in its meta."""
         began = time.monotonic()
         file = job.file
-        content = b"".join(
-            bytes(c) for c in file.store.read(file.key, 0, file.length, file.version)
-        )
+        content = b"".join(bytes(c) for c in file.read(0, file.length))
         if len(content) != file.length:
             raise _wrong_length(len(content), file.length)
         stored = True
@@ -129,7 +127,7 @@ class Fetcher:
         end = min(file.length, base + fetch.last * PAGE_BYTES)
         writer = self._writer(file, fetch.block)
         got = 0
-        chunks = file.store.read(file.key, start, end, file.version)
+        chunks = file.read(start, end)
         try:
             for at, run in page_runs(chunks, end - start):
                 page = fetch.first + at // PAGE_BYTES
@@ -148,9 +146,7 @@ class Fetcher:
                 if job.cancelled:
                     return first_page_s
         finally:
-            close = getattr(chunks, "close", None)
-            if close is not None:
-                close()
+            chunks.close()
             if writer is not None:
                 writer.close()
         if got != end - start:

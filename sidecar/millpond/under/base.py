@@ -95,3 +95,8 @@ class UnderStore(ABC):
     @abstractmethod
     def close(self) -> None:
         """Give connections back. Idempotent; running reads may fail with StoreUnavailable."""
+
+
+def one_line(name: str) -> str:
+    """A name for messages: on one line, whatever characters it has."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

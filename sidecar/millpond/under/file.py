@@ -29,7 +29,7 @@ from millpond.errors import (
     StoreAnswerInvalid,
     StoreUnavailable,
 )
-from millpond.under.base import Buffer, ObjectStat, UnderStore
+from millpond.under.base import Buffer, ObjectStat, UnderStore, one_line
 from millpond.under.buffers import Buffers
 from millpond.under.retry import LockedCounters
 
@@ -76,7 +76,7 @@ class FileStore(UnderStore):
             path = self._path(key)
             found = os.stat(path)
             if not st.S_ISDIR(found.st_mode):
-                raise NotADirectory(f"{key!r} is a file")
+                raise NotADirectory(f"{shown(key)} is a file")
             walk = self._walk(key, path, recursive, ((found.st_dev, found.st_ino),))
         return _pages(key, walk)
 
@@ -105,7 +105,7 @@ class FileStore(UnderStore):
                         _unchanged(key, fd, version)
                         if n == 0:
                             raise StoreAnswerInvalid(
-                                f"{key!r} ends at byte {at}", cause=f"{end} were promised"
+                                f"{shown(key)} ends at byte {at}", cause=f"{end} were promised"
                             )
                         at += n
                         self.counters.add(bytes_read=n)
@@ -117,15 +117,15 @@ class FileStore(UnderStore):
         """The real path of a key. Raises PermissionDenied where it lies outside of ``base``."""
         self._check_open()
         if "\0" in key:
-            raise InvalidPath(f"key {key!r} has a NUL")
+            raise InvalidPath(f"{shown(key)} has a NUL")
         if key and any(part in ("", ".", "..") for part in key.split("/")):
-            raise PathNotFound(f"a file system has no name {key!r}")
+            raise PathNotFound(f"a file system has no name {shown(key)}")
         return self._inside(key, os.path.realpath(b"/" + os.fsencode(key), strict=True))
 
     def _inside(self, key: str, real: bytes) -> bytes:
         if real != self._base and not real.startswith(self._base.rstrip(b"/") + b"/"):
             raise PermissionDenied(
-                f"{key!r} leads out of the mounted directory", cause="a symbolic link"
+                f"{shown(key)} leads out of the mounted directory", cause="a symbolic link"
             )
         return real
 
@@ -193,6 +193,11 @@ def open_uri(authority: str, path: str, options: Mapping[str, str]) -> tuple[Fil
     return FileStore(Path(path)), key
 
 
+def shown(key: str) -> str:
+    """A file's URI on one line."""
+    return one_line(f"file:///{key}")
+
+
 def _version(found: os.stat_result) -> str:
     return ":".join(
         str(part)
@@ -204,14 +209,14 @@ def _version(found: os.stat_result) -> str:
 
 def _unchanged(key: str, fd: int, version: str) -> None:
     if _version(os.fstat(fd)) != version:
-        raise FileChanged(f"{key!r} has changed since it was opened")
+        raise FileChanged(f"{shown(key)} has changed since it was opened")
 
 
 def _regular(key: str, found: os.stat_result) -> None:
     if st.S_ISDIR(found.st_mode):
-        raise IsADirectory(f"{key!r} is a directory")
+        raise IsADirectory(f"{shown(key)} is a directory")
     if not st.S_ISREG(found.st_mode):
-        raise PermissionDenied(f"{key!r} is a device, socket or pipe, which is never read")
+        raise PermissionDenied(f"{shown(key)} is a device, socket or pipe, which is never read")
 
 
 def _pages(key: str, walk: Generator[ObjectStat, None, None]) -> Iterator[Entries]:
@@ -237,9 +242,9 @@ def _errors(key: str) -> Iterator[None]:
 def _meaning(key: str, error: OSError) -> MillpondError:
     cause = error.strerror or type(error).__name__
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
-        return PathNotFound(f"{key!r} does not exist", cause=cause)
+        return PathNotFound(f"{shown(key)} does not exist", cause=cause)
     if error.errno in (errno.EACCES, errno.EPERM, errno.ELOOP):
-        return PermissionDenied(f"{key!r} can't be read", cause=cause)
+        return PermissionDenied(f"{shown(key)} can't be read", cause=cause)
     if error.errno == errno.ESTALE:
-        return FileChanged(f"{key!r} has changed since it was opened", cause=cause)
-    return StoreUnavailable(f"{key!r} could not be read", cause=cause)
+        return FileChanged(f"{shown(key)} has changed since it was opened", cause=cause)
+    return StoreUnavailable(f"{shown(key)} could not be read", cause=cause)

@@ -13,6 +13,7 @@ from millpond.errors import (
     StoreAnswerInvalid,
     StoreUnavailable,
 )
+from millpond.under.base import one_line
 
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 _BUSY = frozenset(
@@ -36,8 +37,7 @@ def error_code(body: bytes) -> tuple[str, str]:
 
 def shown(bucket: str, key: str) -> str:
     """An object's name on one line, whatever characters the key has."""
-    name = f"s3://{bucket}/{key}"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+    return one_line(f"s3://{bucket}/{key}")
 
 
 def refusal(status: int, code: str, region: str, *, bucket: str, key: str) -> MillpondError:

@@ -12,6 +12,7 @@ import pytest
 from crc32c import crc32c
 
 from millpond.errors import (
+    FileChanged,
     InvalidPath,
     InvalidSetting,
     IsADirectory,
@@ -132,6 +133,25 @@ def test_errors_name_the_path(namespace: Namespace, data: Path) -> None:
         namespace.stat("/m/../a")
     with pytest.raises(IsADirectory):
         namespace.locate(namespace.stat("/m/d"))
+
+
+def test_a_read_that_fails_names_the_path(namespace: Namespace, data: Path) -> None:
+    namespace.add_mount("/m", f"file://{data}", {})
+    odd = data / "two\nlines"
+    write(odd, bytes(3 << 20))
+    age(namespace)
+    file = namespace.locate(namespace.stat("/m/two\nlines"))
+    running = file.read(0, file.length)
+    next(running)
+    write(odd, b"another")
+    uri = rf"file://{data}/two\\nlines"
+    changed = rf"^/m/two\nlines has changed since it was opened: {uri} has changed"
+    for read in (running, file.read(0, 1)):
+        with pytest.raises(FileChanged, match=changed):
+            next(read)
+    odd.unlink()
+    with pytest.raises(PathNotFound, match=rf"^/m/two\nlines does not exist: {uri} does not exist"):
+        next(file.read(0, 1))
 
 
 def test_nested_mounts_and_the_way_to_them(namespace: Namespace, data: Path) -> None:
@@ -303,13 +323,13 @@ def test_a_removed_mount_answers_no_more(namespace: Namespace, data: Path) -> No
     namespace.add_mount("/m", f"file://{data}", {})
     age(namespace)
     located = namespace.locate(namespace.stat("/m/a"))
-    assert b"".join(located.store.read(located.key, 0, 1, located.version)) == b"a"
+    assert b"".join(located.read(0, 1)) == b"a"
     namespace.remove_mount("/m")
     assert namespace.stat_cached("/m/a") is None
     with pytest.raises(MountNotFound):
         namespace.stat("/m/a")
     with pytest.raises(StoreUnavailable):
-        next(iter(located.store.read(located.key, 0, 1, located.version)))
+        next(located.read(0, 1))
 
 
 def test_many_askers_one_request(namespace: Namespace, data: Path) -> None:
