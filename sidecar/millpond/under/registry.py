@@ -31,6 +31,7 @@ _S3 = Driver("millpond.under.s3:open_uri", "pip install millpond")
 # Sorted; s3, s3a and s3n name the same objects.
 DRIVERS: dict[str, Driver] = {
     "file": Driver("millpond.under.file:open_uri", "pip install millpond"),
+    "hdfs": Driver("millpond.under.hdfs:open_uri", "pip install 'millpond[hdfs]'"),
     "s3": _S3,
     "s3a": _S3,
     "s3n": _S3,

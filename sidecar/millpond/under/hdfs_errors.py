@@ -1,0 +1,68 @@
+"""What the errors of ``hdfs-native`` mean.
+
+The library raises OSErrors without a number, and for what the NameNode refused a RuntimeError with
+the Java class, the message and the Java stack in its text.
+"""
+
+from __future__ import annotations
+
+import re
+
+from millpond.errors import (
+    InvalidSetting,
+    IsADirectory,
+    MillpondError,
+    NotSupported,
+    PathNotFound,
+    PermissionDenied,
+    StoreAnswerInvalid,
+    StoreUnavailable,
+)
+
+_RPC = re.compile(r'RPC\w*\("([\w.$]+)", "(.*)', re.DOTALL)
+_CAUSE_CHARS = 300
+
+
+def meaning(path: str, error: BaseException) -> MillpondError | None:
+    """The error to raise instead; None for what is ours already or ends the thread."""
+    if isinstance(error, MillpondError):
+        return None
+    cause = _first_line(str(error)) or type(error).__name__
+    if type(error).__name__ == "PanicException":
+        return StoreAnswerInvalid(f"{path!r} could not be read", cause=f"hdfs-native: {cause}")
+    if isinstance(error, FileNotFoundError):
+        if "is not a file" in cause:
+            return IsADirectory(f"{path!r} is a directory")
+        return PathNotFound(f"{path!r} does not exist")
+    if isinstance(error, IsADirectoryError):
+        return IsADirectory(f"{path!r} is a directory")
+    if isinstance(error, NotImplementedError):
+        return NotSupported(f"{path!r} can't be read by hdfs-native", cause=cause)
+    if isinstance(error, RuntimeError | ValueError):
+        return _refused(path, str(error), cause)
+    if isinstance(error, Exception):
+        return StoreUnavailable(f"{path!r} could not be read", cause=cause)
+    return None
+
+
+def _refused(path: str, text: str, cause: str) -> MillpondError:
+    rpc = _RPC.match(text)
+    java = rpc[1].rpartition(".")[2] if rpc else ""
+    said = _first_line(rpc[2]) if rpc else cause
+    if java == "AccessControlException" and "is not a directory" in said:
+        return PathNotFound(f"{path!r} does not exist", cause=said)
+    if java in ("AccessControlException", "AuthorizationException", "InvalidToken"):
+        return PermissionDenied(f"{path!r} can't be read", cause=said)
+    if java in ("InvalidPathException", "FileNotFoundException"):
+        return PathNotFound(f"{path!r} does not exist", cause=said)
+    if not rpc and text.startswith(("SASL", "GSSAPI", "Kerberos")):
+        return PermissionDenied(f"{path!r} can't be read", cause=cause)
+    if not rpc and text.startswith(("InvalidArgument", "UrlParse", "XmlParse")):
+        return InvalidSetting(f"{path} can't be opened", cause=cause)
+    return StoreUnavailable(f"{path!r} could not be read", cause=f"{java} {said}".strip())
+
+
+def _first_line(text: str) -> str:
+    """Without the Java stack, whose line ends come plain or escaped."""
+    line = re.split(r"\n|\\n", text, maxsplit=1)[0]
+    return line.replace('\\"', '"').removesuffix('")').strip()[:_CAUSE_CHARS]

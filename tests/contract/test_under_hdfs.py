@@ -1,0 +1,119 @@
+"""HDFS against a real NameNode and DataNode."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import TYPE_CHECKING, ClassVar
+
+import pytest
+from hdfs_native import Client, WriteOptions
+
+from millpond.errors import StoreAnswerInvalid, StoreUnavailable
+from millpond.testing.under_contract import MANY, StoreSite, UnderStoreContract, fetch
+from millpond.under.hdfs import HdfsStore
+from millpond.under.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from millpond.testing.hdfs_cluster import HdfsCluster
+
+FAST = RetryPolicy(attempts=2, base_s=0.001, cap_s=0.01, deadline_s=5.0)
+SERVICE = {
+    "dfs.ha.namenodes.pond": "a,b",
+    # Nothing listens on port 1: the other NameNode has to be tried.
+    "dfs.namenode.rpc-address.pond.a": "127.0.0.1:1",
+}
+
+
+class HdfsSite(StoreSite):
+    odd_keys = (
+        "100%", "%41", "a b", " lead", "a+b", "é", "e\u0301", "c\tx", "a\nb", "h#h", "back\\slash",
+        "date=2026/f", "…", "日本", "d_$folder$", "q?x", "st*r", "{x}", "[a]",
+    )  # fmt: skip
+    _numbers: ClassVar[itertools.count[int]] = itertools.count()
+
+    def __init__(self, cluster: HdfsCluster) -> None:
+        self._cluster = cluster
+        self._client = Client(cluster.uri)
+        self._times = itertools.count(1_700_000_000_000, 1_000)
+        self.prefix = f"t{next(self._numbers)}"
+
+    def open(self) -> HdfsStore:
+        return HdfsStore(self._cluster.authority, {}, retry=FAST)
+
+    def put(self, key: str, data: bytes) -> None:
+        path = f"/{self.key(key)}"
+        with self._client.create(path, WriteOptions(overwrite=True)) as writer:
+            writer.write(data)
+        # Long ago, so that the version is a strong one without waiting.
+        at_ms = next(self._times)
+        self._client.set_times(path, at_ms, at_ms - 1)
+
+    def delete(self, key: str) -> None:
+        self._client.delete(f"/{self.key(key)}")
+
+    def make_directory(self, key: str) -> None:
+        self._client.mkdirs(f"/{self.key(key)}", create_parent=True)
+
+    def many(self) -> str:
+        for i in range(MANY):
+            path = f"/{self.key('many')}/{'d/' if i % 10 == 0 else ''}f{i:05}"
+            self._client.create(path, WriteOptions()).close()
+        return self.key("many")
+
+    def refused(self, key: str) -> HdfsStore:
+        self._client.set_permission(f"/{self.key(key)}", 0)
+        with pytest.MonkeyPatch.context() as patch:
+            # The library reads the user when it connects.
+            patch.setenv("HADOOP_USER_NAME", "somebody-else")
+            store = self.open()
+            store.stat(self.prefix)
+        return store
+
+
+class TestHdfs(UnderStoreContract):
+    @pytest.fixture
+    def site(self, hdfs_cluster: HdfsCluster) -> HdfsSite:
+        return HdfsSite(hdfs_cluster)
+
+    def test_range_over_blocks(self, site: HdfsSite) -> None:
+        data = bytes(i * 7 % 251 for i in range((2 << 20) + 12_345))
+        site.put("f", data)
+        store = site.open()
+        found = store.stat(site.key("f"))
+        start, end = 1_000_001, (2 << 20) + 77
+        buffers = [bytes(b) for b in store.read(found.key, start, end, found.version)]
+        assert b"".join(buffers) == data[start:end]
+        assert max(map(len, buffers)) <= 1 << 20
+
+    def test_what_is_being_written_is_weak(self, site: HdfsSite, hdfs_cluster: HdfsCluster) -> None:
+        later = HdfsStore(
+            hdfs_cluster.authority, {}, retry=FAST,
+            clock_ms=lambda: time.time_ns() // 1_000_000 + 3_600_000,
+        )  # fmt: skip
+        client = Client(hdfs_cluster.uri)
+        writer = client.create(f"/{site.key('f')}", WriteOptions())
+        writer.write(bytes((1 << 20) + 5))
+        writer.hsync()
+        found = later.stat(site.key("f"))
+        assert found.weak
+        assert found.length == (1 << 20) + 5
+        with pytest.raises(StoreAnswerInvalid, match="can be read"):
+            fetch(later, found.key, 0, found.length, found.version)
+        writer.close()
+        closed = later.stat(site.key("f"))
+        assert not closed.weak
+        assert closed.version != found.version
+        assert site.open().stat(site.key("f")).weak, "changed just now"
+        assert len(fetch(later, closed.key, 0, closed.length, closed.version)) == closed.length
+
+    def test_name_service(self, site: HdfsSite, hdfs_cluster: HdfsCluster) -> None:
+        site.put("f", b"1")
+        addresses = {"dfs.namenode.rpc-address.pond.b": hdfs_cluster.authority}
+        store = HdfsStore("pond", SERVICE | addresses, retry=FAST)
+        assert store.stat(site.key("f")).length == 1
+
+    def test_nobody_answers(self) -> None:
+        options = {"dfs.client.failover.max.attempts": "1"}
+        with pytest.raises(StoreUnavailable):
+            HdfsStore("127.0.0.1:1", options, retry=FAST).stat("f")
