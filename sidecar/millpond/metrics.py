@@ -84,6 +84,9 @@ STORE_REQUESTS = _declare(
     "kind",
 )  # fmt: skip
 STORE_BYTES = _declare("store_bytes_total", "counter", "Bytes that stores returned.", "mount")
+STORE_LEFT_OUT = _declare(
+    "store_names_left_out", "gauge", "Names that listings leave out, being no UTF-8.", "mount"
+)
 CAPACITY = _declare("cache_capacity_bytes", "gauge", "Disk space the cache may use.")
 USED = _declare("cache_used_bytes", "gauge", "Disk space the cache uses.")
 FREE_DISK = _declare("disk_free_bytes", "gauge", "Free space of the cache's file system.")

@@ -262,6 +262,11 @@ def mounts(settings: Settings) -> Iterator[Finding]:
                     yield _problem(f"mount {mount.path}", str(e), remedy)
                 else:
                     yield _ok(f"mount {mount.path}", f"{mount.store_uri} can be listed")
+            if odd := client.stats().counters["names_left_out"]:
+                yield _warning(
+                    "names", f"{odd} names that are not UTF-8 are not shown",
+                    "Rename them (convmv -t utf8); the sidecar's log names the directories",
+                )  # fmt: skip
             if not table.mounts:
                 yield _warning("mounts", "none", "`millpond mount add /path s3a://bucket/prefix`")
     except MillpondError:

@@ -136,6 +136,10 @@ class Mounts:
         """Requests sent since each store was opened, by mount path."""
         return {path: store.counters for path, store in list(self._stores.items())}
 
+    def left_out(self) -> dict[str, int]:
+        """Names that listings of each mount leave out: see ``UnderStore.left_out``."""
+        return {path: store.left_out() for path, store in list(self._stores.items())}
+
     def close(self) -> None:
         with self._lock:
             for store in self._stores.values():

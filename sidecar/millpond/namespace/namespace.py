@@ -117,6 +117,10 @@ class Namespace:
         """What each mount asked of its store so far, by mount path."""
         return self._mounts.counters()
 
+    def left_out(self) -> dict[str, int]:
+        """How many names that are not UTF-8 each mount does not show, by mount path."""
+        return self._mounts.left_out()
+
     def close(self) -> None:
         """Close the stores and the database."""
         self._mounts.close()

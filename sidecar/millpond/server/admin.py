@@ -74,6 +74,7 @@ class Admin:
             "evicted_bytes": stats.evicted_bytes,
             "evicted_blocks": stats.evicted_blocks,
             "corrupt_pages": stats.corrupt_pages,
+            "names_left_out": sum(self._namespace.left_out().values()),
         }
         mounts = [
             wire.MountStats(

@@ -83,6 +83,9 @@ class HttpServer:
         values.set(m.CORRUPT_PAGES, stats.corrupt_pages)
         values.clear(m.STORE_REQUESTS)
         values.clear(m.STORE_BYTES)
+        values.clear(m.STORE_LEFT_OUT)
+        for mount, names in self._namespace.left_out().items():
+            values.set(m.STORE_LEFT_OUT, names, mount)
         for mount, c in self._namespace.under_counters().items():
             values.set(m.STORE_BYTES, c.bytes_read, mount)
             for kind in ("head", "list", "get", "retries"):

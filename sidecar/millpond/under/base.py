@@ -92,6 +92,11 @@ class UnderStore(ABC):
         ``0 <= start < end <= length``.
         """
 
+    def left_out(self) -> int:
+        """Names that listings leave out because they are not UTF-8, in the directories listed so
+        far, each as it was last seen. 0 for a store whose names are text."""
+        return 0
+
     @abstractmethod
     def close(self) -> None:
         """Give connections back. Idempotent; running reads may fail with StoreUnavailable."""

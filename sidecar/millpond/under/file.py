@@ -11,8 +11,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import logging
 import os
 import stat as st
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,8 +39,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
 Entries = list[ObjectStat]
+log = logging.getLogger(__name__)
 WEAK_NS = 2_000_000_000
 _PAGE_ENTRIES = 1000
+_ODD_DIRECTORIES = 10_000
 
 
 class FileStore(UnderStore):
@@ -59,6 +63,8 @@ class FileStore(UnderStore):
         self.counters: LockedCounters = LockedCounters()
         self._closed = False
         self._buffers = Buffers()
+        self._odd: dict[bytes, int] = {}  # names that are no UTF-8, by directory
+        self._odd_lock = threading.Lock()
 
     def stat(self, key: str) -> ObjectStat:
         self.counters.add(head=1)
@@ -84,6 +90,10 @@ class FileStore(UnderStore):
         self._check_open()
         self.counters.add(get=1)
         return self._read(key, start, end, version)
+
+    def left_out(self) -> int:
+        with self._odd_lock:
+            return sum(self._odd.values())
 
     def close(self) -> None:
         self._closed = True
@@ -134,15 +144,21 @@ class FileStore(UnderStore):
     ) -> Generator[ObjectStat, None, None]:
         self.counters.add(list=1)
         found: list[tuple[bytes, ObjectStat, bytes, tuple[int, int]]] = []
+        odd = 0
         with os.scandir(path) as names:
             for name in names:
                 try:
-                    child = f"{key}/{name.name.decode()}" if key else name.name.decode()
+                    text = name.name.decode()
+                except UnicodeDecodeError:
+                    odd += 1
+                    continue
+                try:
+                    child = f"{key}/{text}" if key else text
                     real = name.path
                     if name.is_symlink():
                         real = self._inside(child, os.path.realpath(real, strict=True))
                     info = os.stat(real, follow_symlinks=False)
-                except (UnicodeDecodeError, FileNotFoundError, PermissionDenied):
+                except (FileNotFoundError, PermissionDenied):
                     continue
                 except OSError as e:
                     if e.errno == errno.ELOOP:
@@ -154,6 +170,7 @@ class FileStore(UnderStore):
                     order = name.name + b"/" if is_dir else name.name
                     inode = (info.st_dev, info.st_ino)
                     found.append((order, self._describe(child, info), real, inode))
+        self._found_odd(path, odd)
         for _, entry, real, inode in sorted(found, key=lambda f: f[0]):
             if not (recursive and entry.is_dir):
                 yield entry
@@ -161,6 +178,19 @@ class FileStore(UnderStore):
                 # Gone since it was listed: it did not exist throughout the call.
                 with contextlib.suppress(FileNotFoundError):
                     yield from self._walk(entry.key, real, True, (*above, inode))
+
+    def _found_odd(self, path: bytes, count: int) -> None:
+        """Keep how many names of a directory can't be shown, and say it once."""
+        with self._odd_lock:
+            known = self._odd.pop(path, 0)
+            if count and len(self._odd) < _ODD_DIRECTORIES:
+                self._odd[path] = count
+                new = not known
+            else:
+                new = False
+        if new:
+            where = one_line(os.fsdecode(path))
+            log.warning("%d names in %s are not UTF-8 and are not shown", count, where)
 
     def _describe(self, key: str, found: os.stat_result) -> ObjectStat:
         mtime_ms = found.st_mtime_ns // 1_000_000

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.request import urlopen
 
 import pytest
 import typer
@@ -363,6 +364,23 @@ def test_a_lease_is_judged(tmp_path: Path) -> None:
     assert judged(now + 10**13, this_boot) == ("clock", "problem")
     (tmp_path / "lease").write_bytes(b"rubbish")
     assert checks._lease(settings).level is checks.Level.problem
+
+
+def test_doctor_tells_of_names_that_are_not_shown(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for name in (b"/one\xff", b"/two\xff", b"/good"):
+        with open(os.fsencode(tmp_path / "data") + name, "wb"):
+            pass
+    settings = Settings(cache_dir=tmp_path / "cache", http_port=0)
+    with LoopSidecar(settings) as sidecar:
+        with sidecar.client() as client:
+            client.mount_add("/m", f"file://{tmp_path}/data")
+        _, out, _ = run("doctor --json")
+        told = {f["check"]: f for f in json.loads(out)["findings"]}
+        assert told["names"]["text"] == "2 names that are not UTF-8 are not shown"
+        assert told["names"]["level"] == "warning"
+        with urlopen(f"http://127.0.0.1:{sidecar.sidecar.http_port}/metrics") as metrics:
+            assert b'millpond_store_names_left_out{mount="/m"} 2\n' in metrics.read()
 
 
 def take_all_inodes(directory: Path) -> None:

@@ -89,8 +89,28 @@ def test_special_files_are_refused_and_not_listed(tmp_path: Path) -> None:
     assert names(store.list(key_of(tmp_path))) == []
 
 
-def test_names_that_are_no_text_are_left_out(tmp_path: Path) -> None:
+def test_names_that_are_no_text_are_left_out_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "good").write_bytes(b"1")
-    with open(os.fsencode(tmp_path) + b"/bad\xff", "wb"):
-        pass
-    assert len(names(FileStore(tmp_path).list(key_of(tmp_path)))) == 1
+    (tmp_path / "d").mkdir()
+    odd = [os.fsencode(tmp_path) + name for name in (b"/bad\xff", b"/d/x\xfe", b"/d/y\xfe")]
+    for name in odd:
+        with open(name, "wb"):
+            pass
+    store = FileStore(tmp_path)
+    assert store.left_out() == 0
+    for _ in range(2):
+        assert len(names(store.list(key_of(tmp_path)))) == 2
+        assert store.left_out() == 1
+    for _ in range(2):
+        assert len(names(store.list(key_of(tmp_path), recursive=True))) == 1
+        assert store.left_out() == 3
+    assert [r.getMessage() for r in caplog.records] == [
+        f"1 names in {tmp_path} are not UTF-8 and are not shown",
+        f"2 names in {tmp_path}/d are not UTF-8 and are not shown",
+    ]
+    for name in odd[1:]:
+        os.unlink(name)
+    names(store.list(key_of(tmp_path / "d")))
+    assert store.left_out() == 1
