@@ -136,7 +136,8 @@ def test_fifty_readers_share_one_flight(site: Site) -> None:
         assert set(pool.map(read, range(50))) == {PRESENT}
     assert cached(site.directory, info.file_id, 0, 32 * MIB) == CONTENT[: 32 * MIB]
     after = site.counters()
-    assert (after.get, after.bytes_read) == (4, 32 * MIB)
+    assert after.bytes_read == 32 * MIB
+    assert after.get <= Settings().fill_connections_per_file
 
 
 def test_a_small_file_goes_into_its_meta(site: Site) -> None:
