@@ -22,7 +22,10 @@ def evict(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Remove files from the cache. The store keeps all it has; open readers are not disturbed."""
+    """Remove files from the cache. The store keeps all it has; open readers are not disturbed.
+
+    `millpond evict /` removes all blocks, also those of files that no mount has any more.
+    """
     path = parse_uri(path)
     with connect(load_settings(cache_dir, config)) as client:
         reply = client.evict(path)

@@ -190,33 +190,51 @@ class Namespace:
     def evict(self, path: str) -> tuple[int, int]:
         """Forget what is cached of a file or a tree, mounts below it included.
 
+        What the root evicts is all: also blocks that no meta and no store knows any more.
         (files, bytes on disk) that were. Raises as ``list`` does.
         """
         path = check_path(path)
+        files, freed = self._evict_tree(path)
+        if path == "/":
+            strays, more = self._store.drop_all_blocks()
+            files, freed = files + strays, freed + more
+        return files, freed
+
+    def _evict_tree(self, path: str) -> tuple[int, int]:
         table = self.table
         done = [] if table.is_synthetic(path) else [self._evict(table, path)]
-        done += [self.evict(m.path) for m in table.nested(path)]
+        done += [self._evict_tree(m.path) for m in table.nested(path)]
         return sum(f for f, _ in done), sum(b for _, b in done)
 
     def _evict(self, table: MountTable, path: str) -> tuple[int, int]:
         at = _at(table, path)
-        try:
-            keys = [at.inside + e.key for e in self._validation.list(at, recursive=True)]
-        except NotADirectory:
-            keys = [at.key]
-        except PathNotFound as e:
-            if not table.mount_points(path):
-                raise _absent(table, path, e) from None
-            keys = []
         files = freed = 0
-        for key in keys:
-            meta = self._store.get_meta(at.mount.store_path(key))
+        for key, version in self._found(table, at):
+            store_path = at.mount.store_path(key)
+            # Meta may be gone by hand while the blocks are there: the version leads to them too.
+            versions = {file_id(store_path, version)}
+            meta = self._store.get_meta(store_path)
             if meta is not None:
+                versions.add(meta.file_id)
                 inside = at.mount.path_of(key) or path
                 self._validation.forget(At(inside, at.mount, key))
-                freed += self._store.drop_file(meta.file_id)
-                files += 1
+            dropped = self._store.evict(versions)
+            files += meta is not None or dropped > 0
+            freed += dropped
         return files, freed
+
+    def _found(self, table: MountTable, at: At) -> list[tuple[str, str]]:
+        """(key, version) of the file or of all files below the directory ``at``."""
+        try:
+            try:
+                listing = self._validation.list(at, recursive=True)
+                return [(at.inside + e.key, e.version) for e in listing]
+            except NotADirectory:
+                return [(at.key, self._mounts.store(at.mount).stat(at.key).version)]
+        except PathNotFound as e:
+            if not table.mount_points(at.path):
+                raise _absent(table, at.path, e) from None
+            return []
 
     def list(self, path: str, *, recursive: bool = False) -> Pages:
         """What is in directory ``path``, in pages of (the directory, entries by relative name).

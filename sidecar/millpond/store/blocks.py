@@ -392,6 +392,19 @@ class Blocks:
         keys |= {block_key(file_id, n) for n in numbers if n < 1 << 32}
         return sum(self.remove(key) for key in keys)
 
+    def drop_all(self) -> tuple[int, int]:
+        """Unlink every block, of known files or not: (file versions, bytes freed)."""
+        files = freed = 0
+        room = self._tree.directory / "blocks"
+        for shard in _names(room):
+            for name in _names(room / shard):
+                with contextlib.suppress(ValueError):
+                    file_id = bytes.fromhex(name)
+                    if len(file_id) == 16 and _names(room / shard / name):
+                        freed += self.drop_file(file_id)
+                        files += 1
+        return files, freed
+
     def _path(self, file_id: bytes, block: int) -> Path:
         return self._tree.directory / block_name(file_id, block)
 
@@ -402,3 +415,10 @@ class Blocks:
 
 def _parts(key: bytes) -> tuple[bytes, int]:
     return key[:16], int.from_bytes(key[16:], "little")
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []

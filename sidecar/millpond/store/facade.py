@@ -255,6 +255,10 @@ class BlockStore:
         """Unlink all blocks of a file version; the bytes freed."""
         return self._blocks.drop_file(file_id)
 
+    def drop_all_blocks(self) -> tuple[int, int]:
+        """Unlink every block, of known files or not: (file versions, bytes freed)."""
+        return self._blocks.drop_all()
+
     # -- meta and stamps
 
     def put_meta(self, meta: Meta) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -255,6 +256,34 @@ def test_evict_forgets_files_and_frees_blocks(
     assert namespace.evict("/m/a")[0] == 1
     assert namespace.evict("/")[0] == 0
     assert namespace.stat("/m/d/b").file_id == infos[1].file_id
+
+
+def test_evict_finds_blocks_whose_meta_was_deleted(
+    namespace: Namespace, store: BlockStore, data: Path
+) -> None:
+    namespace.add_mount("/m", f"file://{data}", {})
+    age(namespace)
+    idents = [namespace.stat(p).file_id for p in ("/m/a", "/m/d/b", "/m/d/e/c")]
+    stray = bytes(range(16))  # of a version or a mount that is gone
+
+    def blocks() -> list[int]:
+        return [store.page_map(f, 0) for f in (*idents, stray)]
+
+    for ident in (*idents, stray):
+        writer = store.writer(ident, 0, 3)
+        writer.put(0, b"abc")
+        writer.close()
+    shutil.rmtree(store.directory / "meta")
+    assert namespace.evict("/m/d/b")[0] == 1
+    assert blocks() == [1, 0, 1, 1]
+    files, freed = namespace.evict("/m")
+    assert (files, freed > 0) == (2, True)
+    assert blocks() == [0, 0, 0, 1]
+    files, freed = namespace.evict("/")
+    assert (files, freed > 0) == (1, True)
+    assert blocks() == [0, 0, 0, 0]
+    assert (store.stats().blocks, list((store.directory / "blocks").glob("*/*"))) == (0, [])
+    assert namespace.evict("/") == (0, 0)
 
 
 def test_mounts_survive_and_are_published(
