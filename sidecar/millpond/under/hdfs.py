@@ -26,7 +26,7 @@ from millpond.errors import (
     StoreAnswerInvalid,
     StoreUnavailable,
 )
-from millpond.under.base import Buffer, ObjectStat, UnderStore
+from millpond.under.base import Buffer, ObjectStat, UnderStore, one_line
 from millpond.under.hdfs_errors import meaning
 from millpond.under.retry import LockedCounters, Retrier, RetryPolicy
 
@@ -97,7 +97,7 @@ class HdfsStore(UnderStore):
 
         def attempt() -> ObjectStat:
             self.counters.add(head=1)
-            with _errors(path):
+            with _errors(self._shown(path)):
                 return self._describe(self._client.get_file_info(path))
 
         return self._retrier.call(attempt)
@@ -114,13 +114,16 @@ class HdfsStore(UnderStore):
 
         def attempt(at: int) -> Generator[Buffer, None, None]:
             self.counters.add(get=1)
-            with _errors(path):
+            with _errors(self._shown(path)):
                 yield from self._body(path, at, end, version)
 
         return self._retrier.stream(attempt, start, end)
 
     def close(self) -> None:
         self._open = None
+
+    def _shown(self, path: str) -> str:
+        return one_line(f"hdfs://{self.root}{path}")
 
     @property
     def _client(self) -> Client:
@@ -134,11 +137,13 @@ class HdfsStore(UnderStore):
         reader = self._client.read(path)
         now = _version(self._client.get_file_info(path))
         if now != version:
-            raise FileChanged(f"{path!r} has changed since it was opened", cause=f"now {now}")
+            raise FileChanged(
+                f"{self._shown(path)} has changed since it was opened", cause=f"now {now}"
+            )
         if end > reader.size:
             # Of a file that is being written, the last block has a length but no readable byte.
             # The library ends the thread when asked for what is not there.
-            raise StoreAnswerInvalid(f"only {reader.size} bytes of {path!r} can be read")
+            raise StoreAnswerInvalid(f"only {reader.size} bytes of {self._shown(path)} can be read")
         for buffer in reader.read_range_stream(at, end - at):
             self._client  # noqa: B018
             yield buffer
@@ -149,10 +154,10 @@ class HdfsStore(UnderStore):
 
         def attempt() -> Entries:
             self.counters.add(list=1)
-            with _errors(path):
+            with _errors(self._shown(path)):
                 found = list(self._client.list_status(path))
             if len(found) == 1 and found[0].path == path:
-                raise NotADirectory(f"{path!r} is a file")
+                raise NotADirectory(f"{self._shown(path)} is a file")
             return [self._describe(status) for status in found]
 
         return sorted(self._retrier.call(attempt), key=_order)
@@ -194,12 +199,12 @@ def open_uri(authority: str, path: str, options: Mapping[str, str]) -> tuple[Hdf
 
 def _path(key: str) -> str:
     if "\0" in key:
-        raise InvalidPath(f"key {key!r} has a NUL")
+        raise InvalidPath(f"key {one_line(key)!r} has a NUL")
     if key:
         parts = key.split("/")
         # Below /.reserved a file has names that no listing shows.
         if any(part in ("", ".", "..") for part in parts) or parts[0] == ".reserved":
-            raise PathNotFound(f"HDFS has no name {key!r}")
+            raise PathNotFound(f"HDFS has no name {one_line(key)!r}")
     return "/" + key
 
 
@@ -223,12 +228,12 @@ def _pages(entries: Iterator[ObjectStat]) -> Iterator[Entries]:
 
 
 @contextlib.contextmanager
-def _errors(path: str) -> Iterator[None]:
+def _errors(name: str) -> Iterator[None]:
     try:
         yield
     # BaseException, for that is what a panic of the library is.
     except BaseException as e:
-        known = meaning(path, e)
+        known = meaning(name, e)
         if known is None:
             raise
         raise known from None

@@ -23,43 +23,43 @@ _RPC = re.compile(r'RPC\w*\("([\w.$]+)", "(.*)', re.DOTALL)
 _CAUSE_CHARS = 300
 
 
-def meaning(path: str, error: BaseException) -> MillpondError | None:
+def meaning(name: str, error: BaseException) -> MillpondError | None:
     """The error to raise instead; None for what is ours already or ends the thread."""
     if isinstance(error, MillpondError):
         return None
     cause = _first_line(str(error)) or type(error).__name__
     if type(error).__name__ == "PanicException":
-        return StoreAnswerInvalid(f"{path!r} could not be read", cause=f"hdfs-native: {cause}")
+        return StoreAnswerInvalid(f"{name} could not be read", cause=f"hdfs-native: {cause}")
     if isinstance(error, FileNotFoundError):
         if "is not a file" in cause:
-            return IsADirectory(f"{path!r} is a directory")
-        return PathNotFound(f"{path!r} does not exist")
+            return IsADirectory(f"{name} is a directory")
+        return PathNotFound(f"{name} does not exist")
     if isinstance(error, IsADirectoryError):
-        return IsADirectory(f"{path!r} is a directory")
+        return IsADirectory(f"{name} is a directory")
     if isinstance(error, NotImplementedError):
-        return NotSupported(f"{path!r} can't be read by hdfs-native", cause=cause)
+        return NotSupported(f"{name} can't be read by hdfs-native", cause=cause)
     if isinstance(error, RuntimeError | ValueError):
-        return _refused(path, str(error), cause)
+        return _refused(name, str(error), cause)
     if isinstance(error, Exception):
-        return StoreUnavailable(f"{path!r} could not be read", cause=cause)
+        return StoreUnavailable(f"{name} could not be read", cause=cause)
     return None
 
 
-def _refused(path: str, text: str, cause: str) -> MillpondError:
+def _refused(name: str, text: str, cause: str) -> MillpondError:
     rpc = _RPC.match(text)
     java = rpc[1].rpartition(".")[2] if rpc else ""
     said = _first_line(rpc[2]) if rpc else cause
     if java == "AccessControlException" and "is not a directory" in said:
-        return PathNotFound(f"{path!r} does not exist", cause=said)
+        return PathNotFound(f"{name} does not exist", cause=said)
     if java in ("AccessControlException", "AuthorizationException", "InvalidToken"):
-        return PermissionDenied(f"{path!r} can't be read", cause=said)
+        return PermissionDenied(f"{name} can't be read", cause=said)
     if java in ("InvalidPathException", "FileNotFoundException"):
-        return PathNotFound(f"{path!r} does not exist", cause=said)
+        return PathNotFound(f"{name} does not exist", cause=said)
     if not rpc and text.startswith(("SASL", "GSSAPI", "Kerberos")):
-        return PermissionDenied(f"{path!r} can't be read", cause=cause)
+        return PermissionDenied(f"{name} can't be read", cause=cause)
     if not rpc and text.startswith(("InvalidArgument", "UrlParse", "XmlParse")):
-        return InvalidSetting(f"{path} can't be opened", cause=cause)
-    return StoreUnavailable(f"{path!r} could not be read", cause=f"{java} {said}".strip())
+        return InvalidSetting(f"{name} can't be opened", cause=cause)
+    return StoreUnavailable(f"{name} could not be read", cause=f"{java} {said}".strip())
 
 
 def _first_line(text: str) -> str:
