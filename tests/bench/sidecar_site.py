@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millpond.server.core.frames import FrameParser, frame
 from millpond.wire import millpond_pb2 as wire
+from millpond.wire.frames import FrameParser, frame
 from tests.fixtures.sidecar import ProcessSidecar
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ import difflib
 import os
 import re
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from millpond.errors import InvalidSetting, MountConflict, MountNotFound
+from millpond.model.globs import glob_pattern
 from millpond.model.paths import check_path, parent, store_path
 from millpond.units import format_duration_ms, parse_duration_ms
 from millpond.wire import millpond_pb2 as wire
@@ -281,26 +282,6 @@ def join(directory: str, name: str) -> str:
     if not name:
         return directory
     return f"/{name}" if directory == "/" else f"{directory}/{name}"
-
-
-@lru_cache(maxsize=256)
-def glob_pattern(glob: str) -> str:
-    """A glob over paths below a mount as a regular expression.
-
-    ``**`` is any text, ``*`` any text without ``/``, ``?`` one character but ``/``; all else is
-    itself. A leading ``**/`` also matches nothing. Vectors: ``tests/contract/vectors/globs.json``.
-    """
-    out, at = [], 0
-    if glob.startswith("**/"):
-        out, at = ["(?:.*/)?"], 3
-    while at < len(glob):
-        if glob.startswith("**", at):
-            out.append(".*")
-            at += 2
-            continue
-        out.append({"*": "[^/]*", "?": "[^/]"}.get(glob[at]) or re.escape(glob[at]))
-        at += 1
-    return f"(?s:{''.join(out)})"
 
 
 def direct_conf(

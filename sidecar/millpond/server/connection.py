@@ -20,8 +20,8 @@ from millpond.errors import (
     Unauthenticated,
 )
 from millpond.server import replies
-from millpond.server.core.frames import MAX_FRAME_BYTES, FrameParser
 from millpond.server.core.session import Peer, Session
+from millpond.wire.frames import MAX_FRAME_BYTES, FrameParser
 from millpond.wire.millpond_pb2 import Request
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from millpond.errors import Internal, MillpondError
 from millpond.model.sizes import INLINE_REPLY_BYTES
-from millpond.server.core.frames import LENGTH, frame
 from millpond.wire import millpond_pb2 as wire
+from millpond.wire.frames import LENGTH, frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,13 +19,13 @@ from millpond.metrics import Metrics
 from millpond.namespace import Namespace
 from millpond.server.admin import Admin
 from millpond.server.core.schedule import Limits
-from millpond.server.core.session import PROTOCOL_MAX, PROTOCOL_MIN
 from millpond.server.http import HttpServer
 from millpond.server.local_socket import Exhaustion, LocalServer
 from millpond.server.shell import FillService
 from millpond.server.verbs import Verbs
 from millpond.server.workers import Workers
 from millpond.store import BlockStore
+from millpond.wire.frames import PROTOCOL_MAX, PROTOCOL_MIN
 
 if TYPE_CHECKING:
     from pathlib import Path

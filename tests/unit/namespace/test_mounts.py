@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from millpond.errors import InvalidPath, InvalidSetting, MountConflict, MountNotFound
+from millpond.model.globs import glob_pattern
 from millpond.namespace.mounts import (
     Mount,
     MountTable,
@@ -16,7 +17,6 @@ from millpond.namespace.mounts import (
     check_new,
     describe,
     direct_conf,
-    glob_pattern,
     parse_options,
 )
 from millpond.namespace.validation import split, stamp_path

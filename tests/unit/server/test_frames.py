@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millpond.errors import FrameTooLarge
-from millpond.server.core.frames import MAX_FRAME_BYTES, FrameParser, frame
+from millpond.wire.frames import MAX_FRAME_BYTES, FrameParser, frame
 
 
 @given(st.lists(st.binary(max_size=300), max_size=12), st.lists(st.integers(1, 64), max_size=99))

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from millpond.errors import BY_CODE, NoSpace
 from millpond.server import replies
-from millpond.server.core.frames import FrameParser
 from millpond.wire import millpond_pb2 as wire
+from millpond.wire.frames import FrameParser
 
 
 @given(st.integers(1, 2**64 - 1), st.text(max_size=9000))

@@ -3,7 +3,8 @@
 import pytest
 
 from millpond.errors import Overloaded, ProtocolMismatch, Unauthenticated
-from millpond.server.core.session import PROTOCOL_MAX, Budget, Peer, Session
+from millpond.server.core.session import Budget, Peer, Session
+from millpond.wire.frames import PROTOCOL_MAX
 
 TOKEN = b"0" * 64
 

@@ -6,9 +6,7 @@ import hmac
 from dataclasses import dataclass
 
 from millpond.errors import Overloaded, ProtocolMismatch, Unauthenticated
-
-PROTOCOL_MIN = 1
-PROTOCOL_MAX = 1
+from millpond.wire.frames import PROTOCOL_MAX, PROTOCOL_MIN
 
 
 @dataclass(frozen=True, slots=True)

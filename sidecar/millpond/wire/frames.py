@@ -7,6 +7,8 @@ import struct
 from millpond.errors import FrameTooLarge
 from millpond.model.sizes import MIB
 
+PROTOCOL_MIN = 1
+PROTOCOL_MAX = 1
 MAX_FRAME_BYTES = 8 * MIB
 LENGTH = struct.Struct("<I")
 _pack = LENGTH.pack
