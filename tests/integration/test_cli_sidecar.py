@@ -19,8 +19,10 @@ from unittest.mock import patch
 import pytest
 
 from millpond.cli import app, checks
-from millpond.errors import SidecarUnavailable
+from millpond.cli.reading import read_range
+from millpond.errors import FileChanged, SidecarUnavailable
 from millpond.server.local_client import LocalClient
+from millpond.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,6 +163,48 @@ def test_cat_is_the_file(key: str, shell: Shell) -> None:
     for _ in range(2):  # cold, then from what is cached
         out = shell.run("cat", path)
         assert hashlib.sha256(out).digest() == hashlib.sha256(FILES[key]).digest()
+
+
+def drain(chunks: Iterator[bytes | memoryview], into: bytearray) -> None:
+    for chunk in chunks:
+        into += chunk
+
+
+def test_cat_of_an_object_replaced_in_mid_read(
+    shell: Shell, bucket: str, s3_gateway: S3Gateway
+) -> None:
+    """What was written is the old version's beginning; then an error, never the new version."""
+    old, new = secrets.token_bytes(64 * MIB), secrets.token_bytes(64 * MIB)
+    options = {**s3_gateway.mount_options(), "secret_key": "env:THE_SECRET"}
+    words = [w for k, v in options.items() for w in ("-o", f"{k}={v}")]
+    s3_gateway.put_object(bucket, "c/changing", old)
+    shell.run("mount", "add", "/c", f"s3://{bucket}/c", *words)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "bufsize": 0}
+    with shell.popen("cat", "/c/changing", **pipes) as process:
+        assert process.stdout is not None
+        got = process.stdout.read(1000)
+        s3_gateway.put_object(bucket, "c/changing", new)
+        more, err = process.communicate(timeout=60)
+    got += more
+    assert process.returncode == 1
+    assert err.startswith(b"error: /c/changing has ")
+    assert b"Traceback" not in err
+    assert len(got) < len(old)
+    assert got == old[: len(got)]
+    settings = Settings(cache_dir=shell.directory)
+    with LocalClient.connect(shell.directory) as client:
+        info = client.stat("/c/changing", force=True)
+        chunks = read_range(client, settings, info, 0, info.length)
+        taken = bytearray(next(chunks))
+        s3_gateway.put_object(bucket, "c/changing", old)
+        with pytest.raises(FileChanged, match="/c/changing has "):
+            drain(chunks, taken)
+    assert taken == new[: len(taken)]
+    assert len(taken) < len(new)
+    shell.run("stat", "--force", "/c/changing")
+    assert shell.run("cat", "/c/changing") == old
+    shell.run("evict", "/c")
+    shell.run("mount", "rm", "/c")
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,44 @@ def test_bad_paths_are_refused_before_anybody_is_asked(run: Run) -> None:
         assert (code, json.loads(err)["error"]) == (1, "InvalidPath")
 
 
+def with_paths() -> list[str]:
+    """Every command that takes a path of the namespace."""
+    group: Any = typer.main.get_command(app.build())
+    every = {name: c for name, c in group.commands.items() if not hasattr(c, "commands")}
+    every |= {f"mount {name}": c for name, c in group.commands["mount"].commands.items()}
+    return [n for n, c in every.items() if any(p.name == "path" for p in c.params)]
+
+
+def test_the_commands_that_take_a_path_are_known() -> None:
+    assert {"ls", "stat", "cat", "evict", "load", "mount add", "mount rm"} <= {*with_paths()}
+
+
+@pytest.mark.parametrize("command", with_paths())
+@pytest.mark.parametrize("path", ["/a\0b", "cache:///a\0b", "\0", "/m/\0"])
+def test_a_path_with_nul_is_invalid(
+    command: str, path: str, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*command.split(), path, *([f"file://{tmp_path}"] if command == "mount add" else [])]
+    assert app.run(words if command == "cat" else [*words, "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    if command == "cat":  # has no --json
+        assert "is not absolute" in err if path == "\0" else "contains NUL" in err
+    else:
+        assert json.loads(err)["error"] == "InvalidPath"
+    assert "\0" not in err
+    assert not (tmp_path / "cache/namespace.db").exists()
+
+
+def test_a_store_uri_with_nul_is_invalid(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for uri in ("file:///a\0b", "s3a://buck\0et/x", "s3a://bucket/x\0"):
+        assert app.run(["mount", "add", "/m", uri, "--no-check", "--json"]) == 1
+        assert json.loads(capsys.readouterr().err)["error"] == "InvalidPath"
+    assert json.loads(run("mount ls --json")[1]) == []
+
+
 def test_a_broken_plug_in_takes_no_other_command_with_it(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
