@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 SECRET_OPTIONS = frozenset({"access_key", "secret_key", "session_token"})
+SECRET_PREFIX = "fsspec."
+"""Arguments of implementations that we don't know: any may be a secret."""
 REFERENCES = ("env:", "file:")
 HIDDEN = "***"
 _NAMESPACE_OPTIONS = ("freshness", "list_freshness", "immutable", "read_only")
@@ -85,7 +87,9 @@ class Mount:
     def shown_options(self) -> dict[str, str]:
         """The options with plain secrets hidden; references to secrets are shown."""
         return {
-            k: v if k not in SECRET_OPTIONS or v.startswith(REFERENCES) else HIDDEN
+            k: HIDDEN
+            if (k in SECRET_OPTIONS or k.startswith(SECRET_PREFIX)) and not v.startswith(REFERENCES)
+            else v
             for k, v in self.options.items()
         }
 

@@ -69,11 +69,11 @@ def parse(options: Mapping[str, str], environ: Mapping[str, str] | None = None) 
             f"an s3 mount has no option {', '.join(unknown)}",
             remedy=f"Known: {', '.join(sorted(OPTIONS))}",
         )
-    access, secret, token = (
-        _secret(name, options.get(name), environ)
+    access, hidden, token = (
+        secret(name, options.get(name), environ)
         for name in ("access_key", "secret_key", "session_token")
     )
-    if (access is None) != (secret is None):
+    if (access is None) != (hidden is None):
         raise InvalidSetting("access_key and secret_key go together; one of them is missing")
     anonymous = _truth("anonymous", options.get("anonymous", "false"))
     if anonymous and (access or options.get("profile")):
@@ -91,7 +91,7 @@ def parse(options: Mapping[str, str], environ: Mapping[str, str] | None = None) 
         anonymous=anonymous,
         profile=profile,
         access_key=access,
-        secret_key=secret,
+        secret_key=hidden,
         session_token=token,
     )
 
@@ -161,7 +161,9 @@ def _truth(name: str, text: str) -> bool:
         raise InvalidSetting(f"option {name} is true or false, not {text!r}") from None
 
 
-def _secret(name: str, value: str | None, environ: Mapping[str, str]) -> str | None:
+def secret(name: str, value: str | None, environ: Mapping[str, str] | None = None) -> str | None:
+    """The value of an option that may be given as ``env:NAME`` or ``file:/path``."""
+    environ = os.environ if environ is None else environ
     if not value:
         return None
     kind, colon, rest = value.partition(":")

@@ -45,10 +45,35 @@ def test_file(tmp_path: Path) -> None:
         open_store(f"file://{tmp_path}", {"x": "y"})
 
 
-@pytest.mark.parametrize("scheme", ["gs", "abfs", "x"])
-def test_unsupported_names_what_is_supported(scheme: str) -> None:
-    with pytest.raises(StoreNotSupported, match="file, hdfs, s3, s3a, s3n"):
-        open_store(f"{scheme}://host/path", {})
+def test_a_scheme_that_nobody_knows() -> None:
+    with pytest.raises(StoreNotSupported, match="no implementation nonesuch"):
+        open_store("nonesuch://host/path", {})
+
+
+def test_fsspec_serves_what_has_no_driver() -> None:
+    store, key = open_store("memory://pond/a/b/", {})
+    assert (store.scheme, store.root, key) == ("memory", "pond", "a/b")
+    with pytest.raises(StoreNotSupported, match="libarchive is not installed"):
+        open_store("libarchive://host/path", {})
+    with pytest.raises(StoreNotSupported, match="file:///path"):
+        open_store("local://host/path", {})
+
+
+def test_fsspec_takes_over_where_the_mount_says_so(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"1")
+    native, _ = open_store(f"file://{tmp_path}", {})
+    store, key = open_store(f"file://{tmp_path}", {"driver": "local"})
+    assert type(store).__name__ == "FsspecStore"
+    assert store.stat(key + "/f").length == 1
+    assert store.store_id != native.store_id
+    with pytest.raises(InvalidSetting, match="no option secret"):
+        open_store(f"file://{tmp_path}", {"driver": "local", "secret": "hunter2"})
+
+
+@pytest.mark.parametrize(("uri", "driver"), [("hdfs3://h:1/p", None), ("hdfs://h:1/p", "hdfs3")])
+def test_hdfs3_names_what_to_use(uri: str, driver: str | None) -> None:
+    with pytest.raises(StoreNotSupported, match=r"Python 3\.10.*hdfs-native"):
+        open_store(uri, {"driver": driver} if driver else {})
 
 
 @pytest.mark.parametrize(
