@@ -1,0 +1,346 @@
+"""``cache://`` for fsspec: what pandas, pyarrow, DuckDB, Dask and data loaders open.
+
+Hits are read from the block files without a call to anyone. Reads only: what is written goes to the
+store's own URI, and the error of a write names it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import io
+import os
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
+
+from millpond.client.cachedir import find_directory
+from millpond.client.process import Process, both_failed
+from millpond.client.reader import Reader, Version, look
+from millpond.client.sidecar import Trouble
+from millpond.errors import (
+    IsADirectory,
+    MillpondError,
+    MountNotFound,
+    NotADirectory,
+    PathNotFound,
+    PermissionDenied,
+)
+from millpond.model.paths import parse_uri
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from millpond.under.base import ObjectStat
+    from millpond.wire import millpond_pb2 as wire
+
+SILENCE_S = 0.4
+THREADS = 8
+LINE_BYTES = 64 * 1024
+_BUILTIN: dict[type[MillpondError], type[OSError]] = {
+    PathNotFound: FileNotFoundError,
+    MountNotFound: FileNotFoundError,
+    NotADirectory: NotADirectoryError,
+    IsADirectory: IsADirectoryError,
+    PermissionDenied: PermissionError,
+}
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Python's own error where there is one; the others keep their type, such as FileChanged."""
+    try:
+        yield
+    except MillpondError as e:
+        builtin = _BUILTIN.get(type(e))
+        if builtin is None:
+            raise
+        raise builtin(str(e)) from e
+
+
+class CacheFileSystem(AbstractFileSystem):  # type: ignore[misc]
+    """The namespace of this node's sidecar, read-only.
+
+    Parameters
+    ----------
+    cache_dir : the cache directory; default MILLPOND_DIR, /var/lib/millpond, ~/.cache/millpond
+    silence_s : how long the sidecar may say nothing before a read goes to the store
+    store_options : options of the store's driver for such reads, as in ``millpond mount add``;
+        default: the place that the mount names, and this user's own chain of credentials
+
+    ``counters`` says what this process did: ``hit_bytes``, ``filled_bytes``, ``direct_bytes``,
+    calls by verb (``hellos``, ``stats``, ``lists``, ``fills``), ``fallback_<reason>``.
+    """
+
+    protocol = "cache"
+    root_marker = "/"
+
+    def __init__(
+        self,
+        cache_dir: str | os.PathLike[str] | None = None,
+        silence_s: float = SILENCE_S,
+        store_options: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.cache_dir = find_directory(cache_dir)
+        self._silence_s = silence_s
+        self._store_options = dict(store_options or {})
+        self._fresh()
+
+    def _fresh(self) -> None:
+        self.counters: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._process: Process | None = None
+        self._pid = os.getpid()
+
+    def here(self) -> Process:
+        """What this process holds; a forked child begins anew."""
+        if self._pid != os.getpid():
+            self._fresh()
+        with self._lock:
+            if self._process is None:
+                self._process = Process(
+                    self.cache_dir, self._silence_s, self._store_options, self.counters
+                )
+            return self._process
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        if isinstance(path, list):
+            return [cls._strip_protocol(each) for each in path]
+        text = os.fspath(path)
+        if not text.startswith(("cache:", "/")):
+            text = "/" + text
+        return parse_uri(text)
+
+    def unstrip_protocol(self, name: str) -> str:
+        return f"cache://{self._strip_protocol(name)}"
+
+    @classmethod
+    def _parent(cls, path: str) -> str:
+        return str(cls._strip_protocol(path)).rsplit("/", 1)[0] or "/"
+
+    # -- looking -----------------------------------------------------------------------------
+
+    def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
+        path = self._strip_protocol(path)
+        with _errors():
+            return _entry(look(self.here(), path))
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
+        """Validated within the mount's listing bound: by default the store is asked each time."""
+        path = self._strip_protocol(path)
+        with _errors():
+            entries = self._list(path)
+        return entries if detail else [each["name"] for each in entries]
+
+    def _list(self, path: str) -> list[dict[str, Any]]:
+        process = self.here()
+        try:
+            frames = process.sidecar.call("lists", lambda c: list(c.list(path)))
+        except NotADirectory:
+            return [_entry(look(process, path))]
+        except Trouble as e:
+            process.fallback(e.reason, str(e))
+            return self._list_store(path, e)
+        inside = path.rstrip("/") + "/"
+        return [_listed(inside, each) for frame in frames for each in frame.entries]
+
+    def _list_store(self, path: str, trouble: Trouble) -> list[dict[str, Any]]:
+        process, inside = self.here(), path.rstrip("/") + "/"
+        mount, points = process.dir.find_mount(path), process.dir.mount_points(path)
+        if mount is None and not points and path != "/":
+            process.dir.mount(path)
+        found: dict[str, dict[str, Any]] = {}
+        if mount is not None:
+            try:
+                for page in process.store(mount).list(mount.key(path)):
+                    for each in page:
+                        name = mount.path_of(each.key)
+                        found[name] = _entry(_of_store(name, each))
+            except NotADirectory:
+                return [_entry(look(process, path))]
+            except PathNotFound:
+                if not points:
+                    raise
+            except MillpondError as e:
+                raise both_failed(trouble, e) from e
+        for point in points:
+            found[inside + point] = _entry(Version(inside + point, True, 0, 0))
+        return [found[name] for name in sorted(found)]
+
+    def created(self, path: str) -> datetime.datetime:
+        raise NotImplementedError("a store tells no time of creation")
+
+    def modified(self, path: str) -> datetime.datetime:
+        return datetime.datetime.fromtimestamp(self.info(path)["mtime"], datetime.UTC)
+
+    def ukey(self, path: str) -> str:
+        """Differs between any two contents that the path ever had."""
+        info = self.info(path)
+        return f"{info['name']} {info.get('version')} {info['size']}"
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def _open(
+        self, path: str, mode: str = "rb", block_size: int | None = None, **kwargs: Any
+    ) -> CacheFile:
+        if mode != "rb":
+            raise self._refused(path)
+        with _errors():
+            reader = self._reader(path)
+        options = {"cache_type": "none"} | kwargs
+        options.pop("autocommit", None)
+        return CacheFile(self, path, reader, block_size or "default", **options)
+
+    def _reader(self, path: str) -> Reader:
+        process = self.here()
+        version = look(process, path)
+        if version.directory:
+            raise IsADirectory(f"{path} is a directory", cause="only files can be opened")
+        process.count("opens")
+        return Reader(process.dir.mount(path), version)
+
+    def cat_file(
+        self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any
+    ) -> bytes:
+        with _errors():
+            reader = self._reader(self._strip_protocol(path))
+            first, last, _ = slice(start, end).indices(reader.version.length)
+            return bytes(reader.read(self.here(), first, last))
+
+    def cat_ranges(
+        self,
+        paths: list[str],
+        starts: Any,
+        ends: Any,
+        max_gap: int | None = None,
+        on_error: str = "return",
+        **kwargs: Any,
+    ) -> list[Any]:
+        """Each file is opened once, so that all its ranges are of one version."""
+        count = len(paths)
+        firsts = list(starts) if isinstance(starts, list | tuple) else [starts] * count
+        lasts = list(ends) if isinstance(ends, list | tuple) else [ends] * count
+        if not len(firsts) == len(lasts) == count:
+            raise ValueError("paths, starts and ends differ in number")
+        names = [self._strip_protocol(each) for each in paths]
+        readers: dict[str, Reader | Exception] = {}
+        for name in names:
+            if name not in readers:
+                readers[name] = self._tried(name)
+
+        def one(name: str, start: int | None, end: int | None) -> Any:
+            reader = readers[name]
+            if isinstance(reader, Exception):
+                return reader
+            try:
+                first, last, _ = slice(start, end).indices(reader.version.length)
+                with _errors():
+                    return bytes(reader.read(self.here(), first, last))
+            except (OSError, MillpondError) as e:
+                return e
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            parts = list(pool.map(one, names, firsts, lasts))
+        if on_error == "raise":
+            for part in parts:
+                if isinstance(part, Exception):
+                    raise part
+        return parts
+
+    def _tried(self, name: str) -> Reader | Exception:
+        try:
+            with _errors():
+                return self._reader(name)
+        except (OSError, MillpondError) as e:
+            return e
+
+    # -- writing -----------------------------------------------------------------------------
+
+    def _refused(self, path: str) -> io.UnsupportedOperation:
+        try:
+            name = self._strip_protocol(path)
+            where = f"write to {self.here().dir.mount(name).uri(name)}"
+        except MillpondError:
+            where = "write to the store's own URI"
+        return _ReadOnly(f"{path}: cache:// is for reading; {where}")
+
+    def _mkdir_refused(self, path: str, *args: Any, **kwargs: Any) -> None:
+        raise self._refused(path)
+
+    mkdir = makedirs = rmdir = _rm = rm_file = rm = touch = pipe_file = _mkdir_refused
+
+    def _copy_refused(self, path1: str, path2: str, *args: Any, **kwargs: Any) -> None:
+        raise self._refused(path2)
+
+    cp_file = mv = copy = put_file = _copy_refused
+
+
+class _ReadOnly(io.UnsupportedOperation, NotImplementedError):
+    """A write to ``cache://``: not supported by this file system, as both kinds of callers ask."""
+
+
+class CacheFile(AbstractBufferedFile):  # type: ignore[misc]
+    """One version of a file, to its end. Reads go to the block files; nothing is kept between."""
+
+    def __init__(
+        self, fs: CacheFileSystem, path: str, reader: Reader, block_size: Any, **kwargs: Any
+    ) -> None:
+        self._reader = reader
+        self.details = _entry(reader.version)
+        super().__init__(fs, path, "rb", block_size, size=reader.version.length, **kwargs)
+        self._plain = self.cache.name in ("none", None)
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        with _errors():
+            return bytes(self._reader.read(self.fs.here(), start, end))
+
+    def readinto(self, b: Any) -> int:
+        """As of any binary file; straight from the blocks, without a copy in between."""
+        if not self._plain:
+            return int(super().readinto(b) or 0)
+        view = memoryview(b).cast("B")
+        count: int = max(0, min(len(view), self.size - self.loc))
+        if count:
+            with _errors():
+                self._reader.readinto(self.fs.here(), self.loc, view[:count])
+            self.loc += count
+        return count
+
+    def readuntil(self, char: bytes = b"\n", blocks: int | None = None) -> bytes:
+        return bytes(super().readuntil(char, blocks or LINE_BYTES))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Opens again elsewhere; at the start, in the version that is there then."""
+        return _reopen, (self.fs, self.path)
+
+
+def _reopen(fs: CacheFileSystem, path: str) -> CacheFile:
+    return fs._open(path)
+
+
+def _entry(version: Version) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "name": version.path,
+        "size": version.length,
+        "type": "directory" if version.directory else "file",
+        "mtime": version.mtime_ms / 1000,
+    }
+    if version.version:
+        entry["version"] = version.version
+    return entry
+
+
+def _listed(inside: str, info: wire.FileInfo) -> dict[str, Any]:
+    return _entry(
+        Version(inside + info.path, info.directory, info.length, info.mtime_ms, info.version)
+    )
+
+
+def _of_store(path: str, stat: ObjectStat) -> Version:
+    return Version(path, stat.is_dir, stat.length, stat.mtime_ms, stat.version)

@@ -1,0 +1,207 @@
+"""One version of one file, read from blocks, from a Fill, or from the store: never of two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from millpond.client.process import both_failed
+from millpond.client.sidecar import Trouble
+from millpond.errors import FileChanged, IsADirectory, MillpondError, PathNotFound
+from millpond.model.sizes import BLOCK_BYTES, INLINE_FILE_BYTES, MIB
+from millpond.wire import millpond_pb2 as wire
+
+if TYPE_CHECKING:
+    from millpond.client.cachedir import ClientMount
+    from millpond.client.process import Process
+    from millpond.model.records import Meta
+
+ROUNDS = 2
+INLINE_BYTES = MIB
+MAX_FILL_BYTES = 4 * BLOCK_BYTES
+MAX_WINDOW_BYTES = 32 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a path named when it was looked at. ``file_id`` is empty where only the store has it."""
+
+    path: str
+    directory: bool
+    length: int
+    mtime_ms: int
+    version: str = ""
+    file_id: bytes = b""
+    content: bytes | None = None
+    direct: str = "not_cached"
+    """Why nothing but the store is read, where ``file_id`` is empty."""
+
+
+def look(process: Process, path: str, *, force: bool = False) -> Version:
+    """The file or directory at a path: from meta without a call, else by Stat, else the store.
+
+    ``force``: the store is asked, whatever is known.
+    """
+    mount = process.dir.find_mount(path)
+    if mount is None:
+        if path != "/" and not process.dir.mount_points(path):
+            process.dir.mount(path)
+        return Version(path, True, 0, 0)
+    if not force and process.trusted():
+        meta = process.dir.trusted(mount, path)
+        if meta is not None:
+            return _of_meta(path, meta)
+    try:
+        info = process.sidecar.call("stats", lambda c: c.stat(path, force=force))
+    except Trouble as e:
+        process.fallback(e.reason, str(e))
+        return _unasked(process, mount, path, e)
+    content = None
+    if info.file_id and info.meta_on_disk and info.length <= INLINE_FILE_BYTES:
+        meta = process.dir.meta(mount.store_path(path))
+        content = meta.content if meta is not None and meta.file_id == info.file_id else None
+    return Version(
+        path, info.directory, info.length, info.mtime_ms, info.version, info.file_id, content
+    )
+
+
+def _of_meta(path: str, meta: Meta) -> Version:
+    return Version(
+        path, False, meta.length, meta.mtime_ms, meta.version, meta.file_id, meta.content
+    )
+
+
+def _unasked(process: Process, mount: ClientMount, path: str, trouble: Trouble) -> Version:
+    """Without the sidecar the store says which version there is; local blocks of it still count."""
+    try:
+        found = process.store(mount).stat(mount.key(path))
+    except PathNotFound:
+        if process.dir.mount_points(path):
+            return Version(path, True, 0, 0)
+        raise
+    except MillpondError as e:
+        raise both_failed(trouble, e) from e
+    meta = None if found.is_dir else process.dir.meta(mount.store_path(path))
+    strong = found.version and not found.weak
+    if meta is not None and strong and not meta.weak and meta.version == found.version:
+        return _of_meta(path, meta)
+    return Version(
+        path, found.is_dir, found.length, found.mtime_ms, found.version, direct="no_lease"
+    )
+
+
+class Reader:
+    """Reads one version by position, from any thread, in whichever process it finds itself."""
+
+    def __init__(self, mount: ClientMount, version: Version) -> None:
+        if version.directory:
+            raise IsADirectory(f"{version.path} is a directory", cause="only files can be opened")
+        self.version = version
+        self._mount = mount
+        self._content = version.content
+        self._next = self._window = 0
+
+    def read(self, process: Process, start: int, end: int) -> bytearray:
+        """The bytes [start, end), cut at the file's end. Raises FileChanged."""
+        start, end = max(0, start), min(end, self.version.length)
+        out = bytearray(max(0, end - start))
+        if out:
+            self.readinto(process, start, memoryview(out))
+        return out
+
+    def readinto(self, process: Process, start: int, view: memoryview) -> None:
+        """Fill ``view`` from ``start`` on; all of it lies within the file."""
+        at = 0
+        while at < len(view):
+            at += self._some(process, start + at, view[at:])
+        self._next = start + len(view)
+
+    def _some(self, process: Process, position: int, view: memoryview) -> int:
+        version = self.version
+        if self._content is not None:
+            view[:] = self._content[position : position + len(view)]
+            process.count("hit_bytes", len(view))
+            return len(view)
+        if not version.file_id:
+            return self._direct(process, position, view, Trouble(version.direct, version.path))
+        done = self._local(process, position, view)
+        if done:
+            process.count("hit_bytes", done)
+            return done
+        return self._miss(process, position, view[:MAX_FILL_BYTES])
+
+    def _local(self, process: Process, position: int, view: memoryview) -> int:
+        try:
+            return process.blocks.read(self.version.file_id, self.version.length, position, view)
+        except OSError as e:
+            process.fallback("local_io", str(e))
+            return 0
+
+    def _miss(self, process: Process, position: int, view: memoryview) -> int:
+        """At most two rounds of Fill, then the store."""
+        window = self._grown(position, len(view))
+        for _ in range(ROUNDS):
+            try:
+                reply = process.sidecar.call(
+                    "fills",
+                    lambda c: c.fill(
+                        self.version.path, self.version.file_id, [(position, len(view))],
+                        window=window, inline_max=INLINE_BYTES,
+                        intent=wire.Intent.SEQUENTIAL if window else wire.Intent.RANDOM,
+                    ),
+                )  # fmt: skip
+            except Trouble as e:
+                return self._direct(process, position, view, e)
+            except PathNotFound as e:
+                raise self._changed("the store no longer has it") from e
+            if reply.result == wire.FillResult.DIRECT:
+                return self._direct(process, position, view, Trouble("told_direct", reply.reason))
+            if reply.result == wire.FillResult.INLINE and len(reply.data) == len(view):
+                view[:] = reply.data
+                process.count("inline_bytes", len(view))
+                return len(view)
+            done = self._filled(process, reply, position, view)
+            if done:
+                process.count("filled_bytes", done)
+                return done
+        return self._direct(process, position, view, Trouble("fill_rounds", self.version.path))
+
+    def _filled(
+        self, process: Process, reply: wire.FillReply, position: int, view: memoryview
+    ) -> int:
+        for each in reply.blocks:
+            process.blocks.expect(self.version.file_id, each.block, each.generation)
+        if not reply.blocks and self.version.length <= INLINE_FILE_BYTES:
+            meta = process.dir.meta(self._mount.store_path(self.version.path))
+            if meta is not None and meta.file_id == self.version.file_id and meta.content:
+                self._content = meta.content
+                view[:] = meta.content[position : position + len(view)]
+                return len(view)
+        # The pool gives up an inode without links at the first look, and opens at the second.
+        return self._local(process, position, view) or self._local(process, position, view)
+
+    def _grown(self, position: int, size: int) -> int:
+        """Bytes worth having after these: doubling while the reads are sequential."""
+        if position != self._next:
+            self._window = 0
+        elif position or size >= MIB:
+            self._window = min(MAX_WINDOW_BYTES, max(MIB, 2 * self._window, 2 * size))
+        return self._window
+
+    def _direct(self, process: Process, position: int, view: memoryview, why: Trouble) -> int:
+        process.fallback(why.reason, str(why))
+        version = self.version
+        try:
+            process.read_store(self._mount, version.path, version.version, position, view)
+        except PathNotFound as e:
+            raise self._changed("the store no longer has it") from e
+        except MillpondError as e:
+            raise both_failed(why, e) from e
+        return len(view)
+
+    def _changed(self, cause: str) -> FileChanged:
+        return FileChanged(
+            f"the file behind {self.version.path} is another than the one that was opened",
+            cause=cause,
+            remedy="Open it again, or read it once nobody replaces it",
+        )
