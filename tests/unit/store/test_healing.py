@@ -90,7 +90,9 @@ def test_a_deleted_meta_is_absent_and_written_again(store, what):
 def test_the_whole_directory_comes_back_by_itself(store, monkeypatch):
     monkeypatch.setattr("millpond.store.lease.RENEW_EVERY_S", 0.02)
     store.start_lease(1, 1)
-    shutil.rmtree(store.directory)
+    # Moved away first: what comes back meanwhile would make the deletion fail.
+    store.directory.rename(gone := store.directory.with_name("gone"))
+    shutil.rmtree(gone)
     names = ("lease", "epochs", "lock", "token", "node.properties", "blocks", "meta", "staging")
     until = time.monotonic() + 10
     while not all((store.directory / name).exists() for name in names):
