@@ -109,6 +109,13 @@ def test_no_secret_is_shown() -> None:
     assert "env:KEY" not in shown
 
 
+def test_what_goes_to_an_unknown_implementation_is_hidden() -> None:
+    options = {"driver": "gcsfs", "fsspec.token": "hunter2", "fsspec.project": "env:PROJECT"}
+    assert mount("/m", options=options).shown_options() == {
+        "driver": "gcsfs", "fsspec.token": "***", "fsspec.project": "env:PROJECT",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("options", "environ", "expected"),
     [
