@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
 
 import crc32c
 from google.protobuf.message import DecodeError
@@ -30,6 +31,7 @@ FILE_SYSTEM = "io.millpond.fs.CacheFileSystem"
 ABSTRACT_FILE_SYSTEM = "io.millpond.fs.CacheAbstractFileSystem"
 # Reading a section from elsewhere costs a fraction of a second; Spark's default waits 3 s for it.
 LOCALITY_WAIT = "300ms"
+MOUNTS = "spark.hadoop.fs.cache.mounts"
 
 S3A = Literal["present", "fetch", "none"]
 
@@ -51,8 +53,9 @@ def conf(
     mounts
         Paths of the mounts whose stores the session may have to read directly; default: all.
     fallback
-        Whether to set up the direct connector: endpoints and addressing of the mounts' stores.
-        Never a key: direct reads use the engine's own credentials.
+        Whether to set up the direct connector: endpoints and addressing of the mounts' stores, and
+        the mounts themselves (``fs.cache.mounts``) for nodes that have no cache directory. Never a
+        key: direct reads use the engine's own credentials.
     s3a
         Where Spark ships without S3A (PySpark from PyPI): ``present`` adds the small connector if
         it was fetched before, ``fetch`` fetches it, ``none`` leaves it to you.
@@ -72,6 +75,8 @@ def conf(
     }
     chosen = _chosen(directory, mounts)
     if fallback:
+        if chosen:
+            result[MOUNTS] = mount_list(chosen)
         for mount in chosen:
             result |= {f"spark.hadoop.{k}": v for k, v in sorted(mount.direct_conf.items())}
         if mounts is None or any(m.store_uri.startswith("s3a:") for m in chosen):
@@ -93,6 +98,19 @@ def advice(settings: Mapping[str, str]) -> list[str]:
             "`millpond spark-conf --s3a fetch` adds it."
         ]
     return []
+
+
+def mount_list(mounts: Iterable[wire.Mount]) -> str:
+    """Mounts as the client's setting ``fs.cache.mounts`` takes them: ``/path=store URI,…``.
+
+    What would end a path or a URI is escaped as ``%xx``, and so is all that a shell or Hadoop's
+    ``${…}`` would take for its own: the text needs no quotes anywhere.
+    """
+    return ",".join(f"{_plain(mount.path)}={_plain(mount.store_uri)}" for mount in mounts)
+
+
+def _plain(text: str) -> str:
+    return quote(text, safe="/:@").replace("~", "%7E")
 
 
 def as_arguments(settings: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import crc32c
 import pytest
@@ -78,8 +79,26 @@ def test_tells_the_direct_connector_where_the_stores_are(cache_dir: Path) -> Non
     assert ENDPOINT not in conf(cache_dir, fallback=False)
 
 
+def test_names_the_mounts_for_nodes_without_a_cache_dir(cache_dir: Path) -> None:
+    both = "/flights=s3a://flights-bucket/tables,/local=file:///data"
+    assert conf(cache_dir)[session.MOUNTS] == both
+    assert conf(cache_dir, ["/local"])[session.MOUNTS] == "/local=file:///data"
+    assert session.MOUNTS not in conf(cache_dir, fallback=False)
+
+
+def test_odd_names_in_the_mount_list_need_no_quotes() -> None:
+    odd = "/a b,c=d%~${x}*'é"
+    text = session.mount_list([wire.Mount(path=odd, store_uri=f"file://{odd}")])
+    assert shlex.quote(text) == text
+    path, _, uri = text.partition("=")
+    assert (unquote(path), unquote(uri)) == (odd, f"file://{odd}")
+    assert not set(text[len(path) + 1 :]) & set(",= $~")
+
+
 def test_a_cache_dir_without_a_sidecar_yet_is_fine(tmp_path: Path) -> None:
-    assert conf(tmp_path / "not-yet")["spark.hadoop.fs.cache.dir"] == str(tmp_path / "not-yet")
+    settings = conf(tmp_path / "not-yet")
+    assert settings["spark.hadoop.fs.cache.dir"] == str(tmp_path / "not-yet")
+    assert session.MOUNTS not in settings
 
 
 def test_the_default_dir_is_the_sidecars(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -58,8 +58,9 @@ public final class CacheFileSystem extends ReadOnlyFileSystem {
         stores =
                 new DirectStores(
                         conf, UserGroupInformation.getCurrentUser(), settings.prepare());
-        resolver = new Resolver(client, stores);
-        lister = new Lister(client, stores, resolver);
+        Namespace namespace = new Namespace(client, settings.mounts());
+        resolver = new Resolver(client, stores, namespace);
+        lister = new Lister(client, stores, namespace, resolver);
     }
 
     @Override
@@ -236,6 +237,11 @@ public final class CacheFileSystem extends ReadOnlyFileSystem {
     /** The longest time that this process waited for a sidecar which did not answer. */
     long decideMs() {
         return client.sidecar().decideMs();
+    }
+
+    /** Most rounds of Fill that one read of this process waited for. */
+    long fillRounds() {
+        return client.counters().roundsMax();
     }
 
     /**

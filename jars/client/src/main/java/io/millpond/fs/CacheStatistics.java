@@ -50,6 +50,7 @@ final class CacheStatistics extends StorageStatistics {
             impossible += state.contains("impossible") ? 1 : 0;
         }
         all.put("decide_ms_max", system.decideMs());
+        all.put("fill_rounds_max", system.fillRounds());
         all.put("fallback_ready_mounts", ready);
         all.put("fallback_impossible_mounts", impossible);
         return all;

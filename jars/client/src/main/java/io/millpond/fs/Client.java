@@ -36,10 +36,10 @@ final class Client {
     static final int INLINE_FILE_BYTES = 64 << 10;
     private static final Logger LOG = LoggerFactory.getLogger(Client.class);
     private static final Map<Path, Client> SHARED = new ConcurrentHashMap<>();
-    private static final long REOPEN_NS = TimeUnit.SECONDS.toNanos(5);
+    private static final long REOPEN_NS = TimeUnit.SECONDS.toNanos(1);
     private static final int THREADS = 32;
 
-    private final Path directory;
+    private final List<Path> candidates;
     private final long windowBytes;
     private final Counters counters = new Counters();
     private final Touches touches = new Touches();
@@ -51,8 +51,8 @@ final class Client {
     private volatile IOException whyNoDir;
     private long openedAtNs;
 
-    private Client(Path directory, ClientConf conf) {
-        this.directory = directory;
+    private Client(ClientConf conf) {
+        this.candidates = conf.directories();
         this.windowBytes = conf.windowBytes();
         this.sidecar =
                 new Sidecar(
@@ -81,40 +81,58 @@ final class Client {
     /** The client of the directory that {@code conf} names; one per directory and process. */
     static Client of(ClientConf conf) {
         Path directory = conf.directory().toAbsolutePath().normalize();
-        Client client = SHARED.computeIfAbsent(directory, path -> new Client(path, conf));
+        Client client = SHARED.computeIfAbsent(directory, path -> new Client(conf));
         client.reporter.start();
         return client;
     }
 
     /** The cache directory. CacheDirUnusable, naming the cause, where there is none. */
     CacheDir dir() throws IOException {
+        CacheDir open = dirOrNull();
+        if (open != null) {
+            return open;
+        }
+        IOException why = whyNoDir;
+        CacheDirUnusableException typed =
+                new CacheDirUnusableException(
+                        "no cache directory on this node",
+                        why.getMessage(),
+                        "Start 'millpond serve' here, set "
+                                + ClientConf.DIR
+                                + ", or for direct reads set "
+                                + ClientConf.MOUNTS
+                                + " as 'millpond spark-conf' prints it");
+        typed.initCause(why);
+        throw typed;
+    }
+
+    /** The cache directory, or null; one that appears later is found within a second. */
+    CacheDir dirOrNull() {
         CacheDir open = dir;
         return open != null ? open : openDir();
     }
 
-    private synchronized CacheDir openDir() throws IOException {
-        if (dir != null) {
-            return dir;
-        }
-        if (whyNoDir == null || System.nanoTime() - openedAtNs > REOPEN_NS) {
-            openedAtNs = System.nanoTime();
+    private synchronized CacheDir openDir() {
+        boolean due = whyNoDir == null || System.nanoTime() - openedAtNs > REOPEN_NS;
+        if (dir == null && due) {
             try {
-                dir = CacheDir.open(directory);
-                dir.listen(new Events());
-                whyNoDir = null;
-                return dir;
+                CacheDir opened = CacheDir.open(ClientConf.directory(candidates));
+                opened.listen(new Events());
+                dir = opened;
             } catch (IOException e) {
                 whyNoDir = e;
-                fallback(Fallback.NO_CACHE_DIR, e.toString());
             }
+            openedAtNs = System.nanoTime();
         }
-        CacheDirUnusableException typed =
-                new CacheDirUnusableException(
-                        "no cache directory on this node",
-                        whyNoDir.getMessage(),
-                        "Start 'millpond serve' here, or set " + ClientConf.DIR);
-        typed.initCause(whyNoDir);
-        throw typed;
+        return dir;
+    }
+
+    /** Why nothing but the store is read: for the log. */
+    String whyStoreOnly() {
+        CacheDir open = dir;
+        return open == null
+                ? "no cache directory on this node, " + whyNoDir
+                : open.path() + " has no mounts";
     }
 
     Sidecar sidecar() {
@@ -158,13 +176,12 @@ final class Client {
 
     /** The hosts to name as locations: this node's aliases, never localhost. */
     String[] hosts() {
-        try {
-            return dir().node().aliases().stream()
-                    .filter(each -> !each.isEmpty() && !each.equals("localhost"))
-                    .toArray(String[]::new);
-        } catch (IOException e) {
-            return new String[0];
-        }
+        CacheDir open = dirOrNull();
+        return open == null
+                ? new String[0]
+                : open.node().aliases().stream()
+                        .filter(each -> !each.isEmpty() && !each.equals("localhost"))
+                        .toArray(String[]::new);
     }
 
     FileBlocks blocks(FileVersion file) {
@@ -197,6 +214,7 @@ final class Client {
     private Endpoint endpoint() throws IOException {
         CacheDir open = dir();
         NodeProperties node = open.node();
+        Path directory = open.path();
         Path token = directory.resolve("token");
         byte[] secret = Files.isReadable(token) ? Files.readAllBytes(token) : new byte[0];
         return new Endpoint(

@@ -1,5 +1,7 @@
 package io.millpond.fs;
 
+import io.millpond.fs.local.MountList;
+import io.millpond.fs.local.MountTable;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
@@ -12,6 +14,12 @@ import org.apache.hadoop.conf.Configuration;
 public final class ClientConf {
     /** The cache directory; default: MILLPOND_DIR, /var/lib/millpond, ~/.cache/millpond. */
     public static final String DIR = "fs.cache.dir";
+
+    /**
+     * The mounts, {@code /path=store-URI,…}, for nodes that have no cache directory: there each
+     * read goes to the store. A cache directory's own mounts win. See {@link MountList}.
+     */
+    public static final String MOUNTS = "fs.cache.mounts";
 
     /** Without a frame for this long, a call is given up and its read goes to the store. */
     public static final String SILENCE_MS = "fs.cache.silence.ms";
@@ -38,6 +46,7 @@ public final class ClientConf {
     private final int probeMs;
     private final long windowBytes;
     private final boolean prepare;
+    private final MountTable mounts;
 
     private ClientConf(Configuration conf, Map<String, String> environment, Path home)
             throws InvalidSettingException {
@@ -52,6 +61,7 @@ public final class ClientConf {
                         WINDOW_BYTES_MIN,
                         WINDOW_BYTES_MAX);
         prepare = conf.getBoolean(PREPARE, true);
+        mounts = MountList.parse(MOUNTS, conf.getTrimmed(MOUNTS, ""));
     }
 
     /** Reads the settings; InvalidSetting names the key and what is allowed. */
@@ -72,12 +82,21 @@ public final class ClientConf {
 
     /** The first candidate that is a directory, else the first of all. */
     Path directory() {
-        for (Path each : directories) {
+        return directory(directories);
+    }
+
+    static Path directory(List<Path> candidates) {
+        for (Path each : candidates) {
             if (Files.isDirectory(each)) {
                 return each;
             }
         }
-        return directories.get(0);
+        return candidates.get(0);
+    }
+
+    /** The mounts that the configuration names; null where it names none. */
+    MountTable mounts() {
+        return mounts;
     }
 
     int silenceMs() {

@@ -4,8 +4,10 @@ import io.millpond.fs.local.Mount;
 import java.io.Closeable;
 import java.io.IOException;
 import java.util.Map;
+import java.util.Queue;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.security.UserGroupInformation;
 
@@ -15,6 +17,7 @@ final class DirectStores implements Closeable {
     private final UserGroupInformation user;
     private final boolean prepare;
     private final Map<String, DirectStore> byPath = new ConcurrentHashMap<>();
+    private final Queue<DirectStore> replaced = new ConcurrentLinkedQueue<>();
 
     DirectStores(Configuration engine, UserGroupInformation user, boolean prepare) {
         this.engine = engine;
@@ -25,14 +28,17 @@ final class DirectStores implements Closeable {
     /** The store behind a mount; its connector starts to be made at the first call. */
     DirectStore of(Mount mount) {
         DirectStore known = byPath.get(mount.path());
-        if (known != null && known.mount().storeUri().equals(mount.storeUri())) {
+        if (known != null && known.mount().sameStore(mount)) {
             return known;
         }
         return byPath.compute(
                 mount.path(),
                 (path, old) -> {
-                    if (old != null && old.mount().storeUri().equals(mount.storeUri())) {
+                    if (old != null && old.mount().sameStore(mount)) {
                         return old;
+                    }
+                    if (old != null) {
+                        replaced.add(old); // streams may still read through it
                     }
                     DirectStore made = new DirectStore(mount, engine, user);
                     if (prepare) {
@@ -55,5 +61,8 @@ final class DirectStores implements Closeable {
             each.close();
         }
         byPath.clear();
+        for (DirectStore old = replaced.poll(); old != null; old = replaced.poll()) {
+            old.close();
+        }
     }
 }

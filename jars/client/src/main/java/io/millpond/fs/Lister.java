@@ -15,28 +15,37 @@ import org.apache.hadoop.fs.FileStatus;
 final class Lister {
     private final Client client;
     private final DirectStores stores;
+    private final Namespace namespace;
     private final Resolver resolver;
 
-    Lister(Client client, DirectStores stores, Resolver resolver) {
+    Lister(Client client, DirectStores stores, Namespace namespace, Resolver resolver) {
         this.client = client;
         this.stores = stores;
+        this.namespace = namespace;
         this.resolver = resolver;
     }
 
     /** What lies directly below {@code path}, or the file itself where it is one. */
     List<StatusRow> list(String path) throws IOException {
+        Namespace.Look look = namespace.look();
+        if (look.storeOnly()) {
+            return direct(look, path, null);
+        }
         try {
             return rows(path, client.sidecar().list(path, false));
         } catch (NotADirectoryException e) {
             return List.of(resolver.status(path));
         } catch (SidecarTrouble e) {
             client.fallback(e.reason(), e.getMessage());
-            return direct(path, e);
+            return direct(look, path, e);
         }
     }
 
     /** Every file at any depth below {@code path}; null where only level by level is possible. */
     List<StatusRow> listFiles(String path) throws IOException {
+        if (namespace.look().dir() == null) {
+            return null;
+        }
         try {
             return rows(path, client.sidecar().list(path, true));
         } catch (NotADirectoryException e) {
@@ -59,13 +68,14 @@ final class Lister {
     }
 
     /** The store's listing, with the mounts that lie in this directory. */
-    private List<StatusRow> direct(String path, SidecarTrouble trouble) throws IOException {
+    private List<StatusRow> direct(Namespace.Look look, String path, SidecarTrouble trouble)
+            throws IOException {
         String inside = path.equals("/") ? path : path + '/';
         Map<String, StatusRow> rows = new TreeMap<>();
-        Mount mount = client.dir().mounts().find(path);
-        List<String> points = client.dir().mounts().mountPoints(path);
+        Mount mount = look.table().find(path);
+        List<String> points = look.table().mountPoints(path);
         if (mount == null && points.isEmpty() && !path.equals("/")) {
-            resolver.mount(path);
+            look.mount(path);
         }
         if (mount != null) {
             DirectStore store = stores.of(mount);

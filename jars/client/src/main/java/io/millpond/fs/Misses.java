@@ -87,6 +87,7 @@ final class Misses {
             if (blocks.starved()) {
                 return direct(position, dst, Fallback.LOCAL_IO, null);
             }
+            client.counters().round(round + 1);
             try {
                 FillCall call =
                         stream ? fills.toRead(position, dst) : fills.toReadAt(position, dst);

@@ -13,6 +13,7 @@ import io.millpond.fs.rpc.SidecarTrouble;
 import io.millpond.fs.wire.Wire;
 import java.io.FileNotFoundException;
 import java.io.IOException;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.apache.hadoop.fs.FileStatus;
 
@@ -21,25 +22,28 @@ import org.apache.hadoop.fs.FileStatus;
  * stamps and our clock vouch for it, else the sidecar, else the store.
  */
 final class Resolver {
-    private static final int NAMES_CHARS = 200;
-
     private final Client client;
     private final DirectStores stores;
+    private final Namespace namespace;
 
-    Resolver(Client client, DirectStores stores) {
+    Resolver(Client client, DirectStores stores, Namespace namespace) {
         this.client = client;
         this.stores = stores;
+        this.namespace = namespace;
     }
 
     /** The row of a file or directory. PathNotFound, MountNotFound… */
     StatusRow status(String path) throws IOException {
-        CacheDir dir = client.dir();
-        Mount mount = dir.mounts().find(path);
+        Namespace.Look look = namespace.look();
+        Mount mount = look.table().find(path);
         if (mount == null) {
-            return synthetic(path);
+            return synthetic(look, path);
         }
         DirectStore store = stores.of(mount);
-        Meta meta = trusted(dir, mount, path, false);
+        if (look.storeOnly()) {
+            return direct(store, path, look.table().mountPoints(path), null);
+        }
+        Meta meta = trusted(look.dir(), mount, path, false);
         if (meta != null) {
             return row(path, meta);
         }
@@ -48,7 +52,7 @@ final class Resolver {
             return row(path, info);
         } catch (SidecarTrouble e) {
             client.fallback(e.reason(), e.getMessage());
-            return direct(store, path, e);
+            return direct(store, path, look.table().mountPoints(path), e);
         }
     }
 
@@ -64,11 +68,15 @@ final class Resolver {
     }
 
     private FileVersion find(String path, boolean force, Plan plan) throws IOException {
-        CacheDir dir = client.dir();
-        Mount mount = mount(path);
+        Namespace.Look look = namespace.look();
+        Mount mount = look.mount(path);
         DirectStore store = stores.of(mount);
         client.counters().add(Counters.Name.OPENS, 1);
-        Meta meta = force ? null : trusted(dir, mount, path, true);
+        if (look.storeOnly()) {
+            StatusRow row = row(store, path, force ? Plan.NONE : plan, null);
+            return FileVersion.direct(row, store, Fallback.NO_CACHE_DIR);
+        }
+        Meta meta = force ? null : trusted(look.dir(), mount, path, true);
         if (meta != null) {
             client.counters().add(Counters.Name.OPENS_LOCAL, 1);
             return cached(store, row(path, meta), meta);
@@ -153,9 +161,7 @@ final class Resolver {
             DirectStore store, String path, Plan plan, SidecarTrouble trouble)
             throws IOException {
         client.fallback(trouble.reason(), trouble.getMessage());
-        StatusRow planned = store.isLocal() ? null : plan.row(path);
-        StatusRow row = planned != null ? planned : direct(store, path, trouble);
-        checkFile(row);
+        StatusRow row = row(store, path, plan, trouble);
         Meta meta = client.dir().meta(store.storePath(path));
         if (meta != null && !meta.weak() && meta.length() == row.length()) {
             boolean same =
@@ -169,12 +175,27 @@ final class Resolver {
         return FileVersion.direct(row, store, Fallback.NO_LEASE);
     }
 
-    private StatusRow direct(DirectStore store, String path, SidecarTrouble trouble)
+    /** The file that the plan names, else the one that the store has now. */
+    private static StatusRow row(
+            DirectStore store, String path, Plan plan, SidecarTrouble trouble)
+            throws IOException {
+        StatusRow planned = store.isLocal() ? null : plan.row(path);
+        StatusRow row = planned != null ? planned : direct(store, path, List.of(), trouble);
+        checkFile(row);
+        return row;
+    }
+
+    /** What the store says; where it has nothing, a path to mounts is a directory all the same. */
+    private static StatusRow direct(
+            DirectStore store, String path, List<String> points, SidecarTrouble trouble)
             throws IOException {
         try {
             FileStatus status = store.status(path);
             return store.row(path, status);
         } catch (FileNotFoundException e) {
+            if (!points.isEmpty()) {
+                return StatusRow.directory(path, 0);
+            }
             PathNotFoundException typed =
                     new PathNotFoundException(path + " does not exist", e.getMessage(), "");
             typed.initCause(e);
@@ -186,27 +207,13 @@ final class Resolver {
 
     /** The mount that covers a path; MountNotFound names those there are. */
     Mount mount(String path) throws IOException {
-        Mount mount = client.dir().mounts().find(path);
-        if (mount != null) {
-            return mount;
-        }
-        StringBuilder known = new StringBuilder();
-        for (Mount each : client.dir().mounts().mounts()) {
-            if (known.length() < NAMES_CHARS) {
-                known.append(known.length() == 0 ? "Mounted: " : ", ").append(each.path());
-            }
-        }
-        String add = "'millpond mount add " + path + " <store URI>' adds one";
-        throw new MountNotFoundException(
-                "no mount covers " + path,
-                known.length() == 0 ? "nothing is mounted" : "nothing is mounted there",
-                known.length() == 0 ? add : known + "; " + add);
+        return namespace.look().mount(path);
     }
 
     /** A directory that exists because mounts lie below it. */
-    private StatusRow synthetic(String path) throws IOException {
-        if (!path.equals("/") && client.dir().mounts().mountPoints(path).isEmpty()) {
-            mount(path);
+    private static StatusRow synthetic(Namespace.Look look, String path) throws IOException {
+        if (!path.equals("/") && look.table().mountPoints(path).isEmpty()) {
+            look.mount(path);
         }
         return StatusRow.directory(path, 0);
     }

@@ -1,6 +1,7 @@
 package io.millpond.fs;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -33,6 +34,7 @@ final class SettingsTest {
         assertEquals(5000, conf.probeMs());
         assertEquals(32 << 20, conf.windowBytes());
         assertTrue(conf.prepare());
+        assertNull(conf.mounts());
         assertEquals(
                 java.util.List.of(
                         Paths.get("/var/lib/millpond"), HOME.resolve(".cache/millpond")),
@@ -47,11 +49,13 @@ final class SettingsTest {
                         ClientConf.PROBE_MS, "1000",
                         ClientConf.WINDOW_BYTES, "16m",
                         ClientConf.PREPARE, "false",
+                        ClientConf.MOUNTS, "/m=file:///data",
                         ClientConf.DIR, "~/cache");
         assertEquals(250, conf.silenceMs());
         assertEquals(1000, conf.probeMs());
         assertEquals(16 << 20, conf.windowBytes());
         assertEquals(false, conf.prepare());
+        assertEquals("file:///data", conf.mounts().find("/m/x").storeUri());
         assertEquals(HOME.resolve("cache"), conf.directory());
     }
 

@@ -27,6 +27,13 @@ public final class Mount {
         return wire.getStoreUri();
     }
 
+    /** Whether the direct connector and the names of cached files are the same for both. */
+    public boolean sameStore(Mount other) {
+        return wire.getStoreUri().equals(other.wire.getStoreUri())
+                && wire.getStoreId().equals(other.wire.getStoreId())
+                && wire.getDirectConfMap().equals(other.wire.getDirectConfMap());
+    }
+
     public boolean readOnly() {
         return wire.getReadOnly();
     }

@@ -36,6 +36,11 @@ public final class MountTable {
         }
     }
 
+    /** Whether a sidecar wrote this table, or a setting: false for "there never was one". */
+    public boolean published() {
+        return this != EMPTY;
+    }
+
     /** All mounts in path order. */
     public Collection<Mount> mounts() {
         return Collections.unmodifiableCollection(byPath.values());

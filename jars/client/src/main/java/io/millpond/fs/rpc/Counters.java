@@ -3,6 +3,7 @@ package io.millpond.fs.rpc;
 import java.util.EnumMap;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.atomic.LongAccumulator;
 import java.util.concurrent.atomic.LongAdder;
 
 /** What this process read, and from where; thread-safe, monotonic. */
@@ -42,6 +43,9 @@ public final class Counters {
     private final Map<Name, LongAdder> sums = new EnumMap<>(Name.class);
     private final Map<Fallback, LongAdder> fallbacks = new EnumMap<>(Fallback.class);
 
+    /** Most rounds of Fill that one read waited for; no sum, so it is not among the others. */
+    private final LongAccumulator roundsMax = new LongAccumulator(Long::max, 0);
+
     public Counters() {
         for (Name name : Name.values()) {
             sums.put(name, new LongAdder());
@@ -54,6 +58,15 @@ public final class Counters {
     /** The adder behind a name, for hot paths to hold on to. */
     public LongAdder adder(Name name) {
         return sums.get(name);
+    }
+
+    /** A read waits for its {@code round}th Fill, counted from 1. */
+    public void round(int round) {
+        roundsMax.accumulate(round);
+    }
+
+    public long roundsMax() {
+        return roundsMax.get();
     }
 
     public void add(Name name, long value) {

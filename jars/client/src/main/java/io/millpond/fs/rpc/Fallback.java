@@ -4,7 +4,7 @@ import java.util.Locale;
 
 /** Why a read went to the store and not through the cache: each is counted and logged once. */
 public enum Fallback {
-    /** This node has no cache directory that can be used. */
+    /** This node has no cache directory, or none with mounts: no sidecar ever ran here. */
     NO_CACHE_DIR,
     /** Nobody listens on the sidecar's socket. */
     SIDECAR_ABSENT,
