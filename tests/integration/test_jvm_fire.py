@@ -7,18 +7,27 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import millpond_jars
+from millpond_spark.demo.sidecar import SidecarProcess
+from tests.integration.test_jvm_client import Folder, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).parents[2]
 WRITER = Path(__file__).with_name("jvm_fire_writer.py")
 FILES = 5
 LENGTH = 2 * (16 << 20) + 300_001
 READERS = 3
+ROUNDS = 2
 
 
 def _tests_jar() -> Path:
@@ -96,3 +105,60 @@ def _writers_until(
             writer.communicate()
         kills += 1
     return kills
+
+
+@contextmanager
+def blocks_deleted(cache: Path) -> Iterator[None]:
+    """Block files vanish as soon as they are seen: what a Fill brought is often gone again."""
+    done = threading.Event()
+
+    def run() -> None:
+        while not done.is_set():
+            for block in (cache / "blocks").glob("*/*/*"):
+                block.unlink(missing_ok=True)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+@pytest.mark.timeout(300)
+def test_no_read_takes_more_than_two_rounds_of_fill(tmp_path: Path) -> None:
+    """A sidecar whose space is a third of the files, then one whose blocks are deleted as well."""
+    (tmp_path / "data").mkdir()
+    store = Folder(tmp_path / "data")
+    files = {f"f{i}": random.Random(i).randbytes(48 << 20) for i in range(4)}
+    for name, data in files.items():
+        store.put(name, data)
+    store.settle()
+    site = Site(tmp_path, store)
+    small = {"MILLPOND_HTTP_PORT": "0", "MILLPOND_CACHE_CAPACITY_BYTES": "64MiB"}
+    site.sidecar = SidecarProcess(tmp_path / "cache", tmp_path / "sidecar.log", small)
+    with site.sidecar:
+        site.sidecar.run("mount", "add", "/m", store.uri)
+        calm = _read_at_random(site, files, reads=60)
+        assert 1 <= calm["fill_rounds_max"] <= ROUNDS, calm
+        with blocks_deleted(site.sidecar.cache_dir):
+            fire = _read_at_random(site, files, reads=60)
+    print(calm, fire)
+    assert fire["fill_rounds_max"] == ROUNDS, "a second round is met, and never a third"
+    assert fire["fallback_fill_rounds"] >= 1, fire
+
+
+def _read_at_random(site: Site, files: Mapping[str, bytes], reads: int) -> dict[str, int]:
+    rng = random.Random(5)
+    with site.probe() as probe:
+        for _ in range(reads):
+            name = rng.choice(list(files))
+            data = files[name]
+            count = rng.choice((5_000, 300_000, 3 << 20))
+            at = rng.randrange(len(data) - count)
+            probe.open(f"/m/{name}", rng.choice(("random", "sequential")))
+            assert probe.pread(at, count) == data[at : at + count]
+            probe.ask("seek", "s", at)
+            assert probe.read(count) == data[at : at + count]
+        return probe.counters()
