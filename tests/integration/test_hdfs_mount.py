@@ -6,12 +6,15 @@ import secrets
 import signal
 from typing import TYPE_CHECKING
 
+import crc32c
 import pytest
 from hdfs_native import Client, WriteOptions
 
+from tests.integration.jvm_probe import Probe
 from tests.integration.test_cli_sidecar import Shell
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -34,7 +37,9 @@ def put(client: Client, path: str, data: bytes, mtime_ms: int = LONG_AGO_MS) -> 
 
 
 @pytest.fixture
-def shell(hdfs_cluster: HdfsCluster, tmp_path: Path) -> Iterator[Shell]:
+def sidecar(
+    hdfs_cluster: HdfsCluster, tmp_path: Path
+) -> Iterator[tuple[Shell, subprocess.Popen[bytes]]]:
     client = Client(hdfs_cluster.uri)
     for name, data in FILES.items():
         put(client, f"/warehouse/t/{name}", data)
@@ -46,11 +51,17 @@ def shell(hdfs_cluster: HdfsCluster, tmp_path: Path) -> Iterator[Shell]:
                 "mount", "add", "/warehouse", f"{hdfs_cluster.uri}/warehouse/",
                 "-o", "freshness=0s",
             )  # fmt: skip
-            yield shell
+            yield shell, sidecar
         finally:
-            sidecar.send_signal(signal.SIGTERM)
-            assert sidecar.wait(30) == 0
+            if sidecar.poll() is None:
+                sidecar.send_signal(signal.SIGTERM)
+                assert sidecar.wait(30) == 0
     client.delete("/warehouse", recursive=True)
+
+
+@pytest.fixture
+def shell(sidecar: tuple[Shell, subprocess.Popen[bytes]]) -> Shell:
+    return sidecar[0]
 
 
 def test_mount_list_load_cat_and_change(shell: Shell, hdfs_cluster: HdfsCluster) -> None:
@@ -80,3 +91,30 @@ def test_what_was_just_written_is_read_and_not_cached(
     put(client, "/warehouse/new", b"new", 4_000_000_000_000)
     assert shell.run("cat", "/warehouse/new") == b"new"
     assert shell.json("stat", "/warehouse/new")["cached_bytes"] == 0
+
+
+@pytest.mark.timeout(600)  # the first run on a machine fetches Hadoop's client by Maven
+def test_a_jvm_reads_cold_warm_and_without_the_sidecar(
+    sidecar: tuple[Shell, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    shell, process = sidecar
+
+    def right(probe: Probe, name: str) -> None:
+        data = FILES[name]
+        probe.open(f"/warehouse/t/{name}")
+        assert probe.skim() == (len(data), crc32c.crc32c(data)), name
+
+    with Probe(tmp_path / "jvm.log", {"fs.cache.dir": str(shell.directory)}) as probe:
+        rows = {row.path: row.length for row in probe.list("/warehouse/t/p=1")}
+        assert sorted(rows.values()) == sorted(map(len, (FILES["p=1/big"], FILES["p=1/small"])))
+        right(probe, "p=1/big")
+        read_bytes = shell.json("stats")["store_bytes_read"]
+        assert read_bytes >= len(FILES["p=1/big"])
+        right(probe, "p=1/big")
+        assert shell.json("stats")["store_bytes_read"] == read_bytes, "a warm read asked for data"
+        assert probe.counters()["direct_bytes"] == 0
+        process.kill()
+        process.wait()
+        for name in FILES:  # cached or not, Hadoop's own client is there
+            right(probe, name)
+        assert probe.counters()["direct_bytes"] >= len(FILES["p=2/odd name %41+ü"])

@@ -13,8 +13,7 @@ final class HdfsCluster {
     // Only its superuser may read everything; tests ask as another user.
     conf.setBoolean("dfs.permissions.enabled", true);
     conf.setInt("dfs.replication", 1);
-    // Several blocks in a file of a few MiB.
-    conf.setLong("dfs.blocksize", 1 << 20);
+    // Files may ask for small blocks, so that a few MiB are several.
     conf.setLong("dfs.namenode.fs-limits.min-block-size", 1 << 20);
     conf.setInt("dfs.ls.limit", 100);
     MiniDFSCluster cluster =
