@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 from hdfs_native import Client, WriteOptions
 
-from millpond.errors import StoreAnswerInvalid, StoreUnavailable
+from millpond.errors import InvalidSetting, StoreAnswerInvalid, StoreUnavailable
 from millpond.testing.under_contract import MANY, StoreSite, UnderStoreContract, fetch
 from millpond.under.hdfs import HdfsStore
 from millpond.under.retry import RetryPolicy
@@ -126,6 +126,10 @@ class TestHdfs(UnderStoreContract):
         addresses = {"dfs.namenode.rpc-address.pond.b": hdfs_cluster.authority}
         store = HdfsStore("pond", SERVICE | addresses, retry=FAST)
         assert store.stat(site.key("f")).length == 1
+
+    def test_unknown_name_service(self) -> None:
+        with pytest.raises(InvalidSetting, match=r"No NameNode hosts found\. Write host:port"):
+            HdfsStore("nowhere", {})
 
     def test_nobody_answers(self) -> None:
         options = {"dfs.client.failover.max.attempts": "1"}

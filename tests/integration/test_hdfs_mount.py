@@ -10,6 +10,7 @@ import crc32c
 import pytest
 from hdfs_native import Client, WriteOptions
 
+import millpond_spark
 from tests.integration.jvm_probe import Probe
 from tests.integration.test_cli_sidecar import Shell
 
@@ -104,6 +105,8 @@ def test_a_jvm_reads_cold_warm_and_without_the_sidecar(
         probe.open(f"/warehouse/t/{name}")
         assert probe.skim() == (len(data), crc32c.crc32c(data)), name
 
+    settings = millpond_spark.conf(shell.directory, mounts=["/warehouse"])
+    assert "hadoop-aws" not in settings["spark.jars"], "Hadoop's own client reads HDFS"
     with Probe(tmp_path / "jvm.log", {"fs.cache.dir": str(shell.directory)}) as probe:
         rows = {row.path: row.length for row in probe.list("/warehouse/t/p=1")}
         assert sorted(rows.values()) == sorted(map(len, (FILES["p=1/big"], FILES["p=1/small"])))

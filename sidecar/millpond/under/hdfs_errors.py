@@ -58,7 +58,12 @@ def _refused(name: str, text: str, cause: str) -> MillpondError:
     if not rpc and text.startswith(("SASL", "GSSAPI", "Kerberos")):
         return PermissionDenied(f"{name} can't be read", cause=cause)
     if not rpc and text.startswith(("InvalidArgument", "UrlParse", "XmlParse")):
-        return InvalidSetting(f"{name} can't be opened", cause=cause)
+        return InvalidSetting(
+            f"{name} can't be opened",
+            cause=cause.partition('("')[2] or cause,
+            remedy="Write host:port, or tell where its NameNodes are: HADOOP_CONF_DIR, conf_dir, "
+            "or dfs.ha.namenodes.<name service> and dfs.namenode.rpc-address.<name service>.<id>",
+        )
     return StoreUnavailable(f"{name} could not be read", cause=f"{java} {said}".strip())
 
 
