@@ -28,7 +28,6 @@ class OpenBlock:
         self._fd = fd
         self._file_id, self._block = file_id, block
         self._proven = self._bad = 0
-        self.reads = 0
         self.refresh()
 
     def __del__(self) -> None:
@@ -69,7 +68,6 @@ class OpenBlock:
             if n <= 0:
                 break  # cut by hand: what was proven is gone
             done += n
-        self.reads += 1
         return done
 
     def _usable(self, page: int, bad: Callable[[int], object]) -> bool:
