@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Self
 import obstore
 from obstore.store import S3Store
 
-from millpond.server.local_client import LocalClient
 from millpond.testing.s3_gateway import S3Gateway
 from millpond.testing.store_model import StoreModel
+from millpond.wire.local_client import LocalClient
 from millpond_spark.demo.sidecar import SidecarProcess
 
 if TYPE_CHECKING:

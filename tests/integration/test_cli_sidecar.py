@@ -21,8 +21,8 @@ import pytest
 from millpond.cli import app, checks
 from millpond.cli.reading import read_range
 from millpond.errors import FileChanged, SidecarUnavailable
-from millpond.server.local_client import LocalClient
 from millpond.settings import Settings
+from millpond.wire.local_client import LocalClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

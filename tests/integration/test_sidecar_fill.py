@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from millpond.server.local_client import LocalClient
     from millpond.testing.s3_gateway import S3Gateway
+    from millpond.wire.local_client import LocalClient
 
 PRESENT, INLINE, DIRECT = wire.FillResult.PRESENT, wire.FillResult.INLINE, wire.FillResult.DIRECT
 CONTENT = random.Random(64).randbytes(64 * MIB + 12_345)

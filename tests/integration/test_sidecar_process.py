@@ -19,9 +19,9 @@ from tests.fixtures.sidecar import LoopSidecar, ProcessSidecar, cached
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from millpond.server.local_client import LocalClient
     from millpond.testing.s3_gateway import S3Gateway
     from millpond.wire import millpond_pb2 as wire
+    from millpond.wire.local_client import LocalClient
 
 CONTENT = random.Random(17).randbytes(40 * MIB)
 CAPACITY = {"MILLPOND_CACHE_CAPACITY_BYTES": "256MiB"}

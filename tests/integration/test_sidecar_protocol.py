@@ -14,10 +14,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from millpond import errors
-from millpond.server.local_client import LocalClient
 from millpond.settings import Settings
 from millpond.wire import millpond_pb2 as wire
 from millpond.wire.frames import MAX_FRAME_BYTES, FrameParser, frame
+from millpond.wire.local_client import LocalClient
 from tests.fixtures.sidecar import LoopSidecar
 
 if TYPE_CHECKING:

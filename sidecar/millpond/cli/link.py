@@ -12,7 +12,7 @@ import typer
 
 from millpond import settings as declared
 from millpond.errors import CacheDirUnusable, SidecarUnavailable
-from millpond.server.local_client import LocalClient
+from millpond.wire.local_client import LocalClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -33,8 +33,8 @@ from millpond.wire import millpond_pb2 as wire
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from millpond.server.local_client import LocalClient
     from millpond.settings import Settings
+    from millpond.wire.local_client import LocalClient
 
 
 def register(app: typer.Typer) -> None:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from millpond.server.local_client import LocalClient
     from millpond.settings import Settings
+    from millpond.wire.local_client import LocalClient
     from millpond.wire.millpond_pb2 import FileInfo
 
 

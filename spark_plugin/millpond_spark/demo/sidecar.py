@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from millpond.errors import SidecarUnavailable
-from millpond.server.local_client import LocalClient
+from millpond.wire.local_client import LocalClient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
