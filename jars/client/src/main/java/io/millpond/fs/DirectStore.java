@@ -22,7 +22,7 @@ import org.slf4j.LoggerFactory;
  * way back is known before it is needed.
  *
  * <p>Cached bytes and the store's are mixed in one stream only where they are surely of one
- * version. Both sides name it where the connector tells entity tags and for local files. Some
+ * version. Both sides name it where the connector tells entity tags, for local files and for HDFS. Some
  * connectors tell length and modification time alone; times count whole seconds in some stores, so
  * these prove a version only if the file was opened more than {@link #SETTLED_MS} after it was
  * modified: what replaces it later has another time. A younger file is read from the store from
@@ -130,6 +130,12 @@ final class DirectStore implements Closeable {
         if (isLocal()) {
             return LocalVersion.of(status);
         }
+        if (isHdfs()) {
+            long sinceMs = System.currentTimeMillis() - status.getModificationTime();
+            return sinceMs > SETTLED_MS
+                    ? status.getLen() + ":" + status.getModificationTime()
+                    : "";
+        }
         String etag = HadoopMaker.INSTANCE.etag(status);
         boolean strong = etag != null && !etag.isEmpty() && !etag.startsWith("W/");
         tellsVersions = strong;
@@ -159,6 +165,11 @@ final class DirectStore implements Closeable {
     /** Whether cached bytes of a file may be followed by the store's, as far as is known. */
     boolean mayMix(FileVersion file) {
         return isLocal() || tellsVersions || file.settled();
+    }
+
+    /** There times count milliseconds, so that length and time make a version. */
+    private boolean isHdfs() {
+        return mount.storeUri().startsWith("hdfs:");
     }
 
     boolean isLocal() {
