@@ -40,10 +40,13 @@ def site(tmp_path_factory: pytest.TempPathFactory, s3_gateway: S3Gateway) -> Ite
 
 
 @pytest.fixture
-def fs(site: PythonSite, monkeypatch: pytest.MonkeyPatch) -> CacheFileSystem:
+def fs(site: PythonSite, monkeypatch: pytest.MonkeyPatch) -> Iterator[CacheFileSystem]:
     """Named by the environment, as tools that only see a URL find it."""
     monkeypatch.setenv("MILLPOND_DIR", str(site.directory))
-    return site.fs()
+    # fsspec keeps instances by their arguments: one of another test knows another directory.
+    CacheFileSystem.clear_instance_cache()
+    yield site.fs()
+    CacheFileSystem.clear_instance_cache()
 
 
 TOTAL = 2 * ROWS * (2 * ROWS - 1) // 2
