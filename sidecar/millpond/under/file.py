@@ -31,6 +31,7 @@ from millpond.errors import (
     StoreAnswerInvalid,
     StoreUnavailable,
 )
+from millpond.under import tree
 from millpond.under.base import Buffer, ObjectStat, UnderStore, one_line
 from millpond.under.buffers import Buffers
 from millpond.under.retry import LockedCounters
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 Entries = list[ObjectStat]
 log = logging.getLogger(__name__)
 WEAK_NS = 2_000_000_000
-_PAGE_ENTRIES = 1000
 _ODD_DIRECTORIES = 10_000
 
 
@@ -250,15 +250,8 @@ def _regular(key: str, found: os.stat_result) -> None:
 
 
 def _pages(key: str, walk: Generator[ObjectStat, None, None]) -> Iterator[Entries]:
-    page: Entries = []
     with _errors(key):
-        for entry in walk:
-            page.append(entry)
-            if len(page) == _PAGE_ENTRIES:
-                yield page
-                page = []
-    if page:
-        yield page
+        yield from tree.pages(walk)
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ from millpond.errors import (
     StoreUnavailable,
 )
 from millpond.under import fsspec_options as said
+from millpond.under import tree
 from millpond.under.base import Buffer, ObjectStat, UnderStore, one_line
 from millpond.under.buffers import BUFFER_BYTES
 from millpond.under.retry import LockedCounters, Retrier, RetryPolicy
@@ -39,7 +40,6 @@ Entries = list[ObjectStat]
 WEAK_S = 2.0
 # One look at the version for so many bytes.
 _PART_BYTES = 8 << 20
-_PAGE_ENTRIES = 1000
 _THREAD_SAFE = ("file", "local", "memory")
 
 
@@ -93,7 +93,7 @@ class FsspecStore(UnderStore):
 
     def list(self, key: str, *, recursive: bool = False) -> Iterator[Entries]:
         """As the interface says. A directory is held in memory whole, to be sorted."""
-        return _pages(self._walk(self._children(key), recursive))
+        return tree.pages(tree.walk(self._children(key), self._children, recursive=recursive))
 
     def read(self, key: str, start: int, end: int, version: str) -> Iterator[Buffer]:
         self._path(key)
@@ -163,19 +163,7 @@ class FsspecStore(UnderStore):
                 raise NotADirectory(f"{self._shown(key)} is a file")
             return [*entries.values()]
 
-        return sorted(self._retrier.call(attempt), key=_order)
-
-    def _walk(self, entries: Entries, recursive: bool) -> Iterator[ObjectStat]:
-        for entry in entries:
-            if not (recursive and entry.is_dir):
-                yield entry
-                continue
-            try:
-                below = self._children(entry.key)
-            except (PathNotFound, NotADirectory):
-                # Gone since it was listed: it did not exist throughout the call.
-                continue
-            yield from self._walk(below, True)
+        return sorted(self._retrier.call(attempt), key=tree.order)
 
     def _describe(self, key: str, info: Mapping[str, Any]) -> ObjectStat:
         changed_s = said.changed_s(info)
@@ -256,18 +244,3 @@ def _implementation(protocol: str) -> Any:
         raise StoreNotSupported(
             f"the fsspec implementation of {protocol} is not installed", remedy=one_line(str(e))
         ) from None
-
-
-def _order(entry: ObjectStat) -> bytes:
-    return (entry.key + "/" if entry.is_dir else entry.key).encode()
-
-
-def _pages(entries: Iterator[ObjectStat]) -> Iterator[Entries]:
-    page: Entries = []
-    for entry in entries:
-        page.append(entry)
-        if len(page) == _PAGE_ENTRIES:
-            yield page
-            page = []
-    if page:
-        yield page

@@ -26,6 +26,7 @@ from millpond.errors import (
     StoreAnswerInvalid,
     StoreUnavailable,
 )
+from millpond.under import tree
 from millpond.under.base import Buffer, ObjectStat, UnderStore, one_line
 from millpond.under.hdfs_errors import meaning
 from millpond.under.retry import LockedCounters, Retrier, RetryPolicy
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 Entries = list[ObjectStat]
 WEAK_MS = 2_000
-_PAGE_ENTRIES = 1000
 
 OPTIONS: dict[str, str] = {
     "conf_dir": "folder of core-site.xml and hdfs-site.xml; default: HADOOP_CONF_DIR",
@@ -106,7 +106,7 @@ class HdfsStore(UnderStore):
         """As the interface says. A directory is held in memory whole: the NameNode's own order is
         another one (of signed bytes)."""
         first = self._children(key)
-        return _pages(self._walk(first, recursive))
+        return tree.pages(tree.walk(first, self._children, recursive=recursive))
 
     def read(self, key: str, start: int, end: int, version: str) -> Iterator[Buffer]:
         path = _path(key)
@@ -160,19 +160,7 @@ class HdfsStore(UnderStore):
                 raise NotADirectory(f"{self._shown(path)} is a file")
             return [self._describe(status) for status in found]
 
-        return sorted(self._retrier.call(attempt), key=_order)
-
-    def _walk(self, entries: Entries, recursive: bool) -> Iterator[ObjectStat]:
-        for entry in entries:
-            if not (recursive and entry.is_dir):
-                yield entry
-                continue
-            try:
-                below = self._children(entry.key)
-            except (PathNotFound, NotADirectory):
-                # Gone since it was listed: it did not exist throughout the call.
-                continue
-            yield from self._walk(below, True)
+        return sorted(self._retrier.call(attempt), key=tree.order)
 
     def _describe(self, found: FileStatus) -> ObjectStat:
         key, mtime_ms = found.path.strip("/"), found.modification_time
@@ -210,21 +198,6 @@ def _path(key: str) -> str:
 
 def _version(found: FileStatus) -> str:
     return f"{found.length}:{found.modification_time}"
-
-
-def _order(entry: ObjectStat) -> bytes:
-    return (entry.key + "/" if entry.is_dir else entry.key).encode()
-
-
-def _pages(entries: Iterator[ObjectStat]) -> Iterator[Entries]:
-    page: Entries = []
-    for entry in entries:
-        page.append(entry)
-        if len(page) == _PAGE_ENTRIES:
-            yield page
-            page = []
-    if page:
-        yield page
 
 
 @contextlib.contextmanager
