@@ -61,6 +61,10 @@ REFUSED = _declare(
     "connections_refused_total", "counter", "Connections closed for cause, by the error.", "error"
 )
 FILLS = _declare("fills_total", "counter", "Fill requests answered, by result.", "result")
+BYPASSED = _declare(
+    "bypassed_fills_total", "counter", "Fill requests not admitted, by mount and rule.", "mount",
+    "rule",
+)  # fmt: skip
 MISS_BYTES = _declare(
     "miss_bytes_total", "counter", "Bytes that clients asked for and that were absent."
 )

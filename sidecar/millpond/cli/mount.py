@@ -16,6 +16,7 @@ from millpond.model.paths import parse_uri
 from millpond.model.records import pack_mounts
 from millpond.namespace.mounting import Mounts
 from millpond.namespace.mounts import Mount, describe
+from millpond.namespace.options import CacheControl
 from millpond.under.registry import open_store
 
 if TYPE_CHECKING:
@@ -50,6 +51,14 @@ def add(
         list[str] | None,
         typer.Option(help="Glob of paths below the mount that never change; repeatable."),
     ] = None,
+    admission: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE",
+            help="What is cached: 'bypass glob=**/_tmp/** min=1GiB scan=sequential', or admit; "
+            "the first that matches decides; repeatable.",
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option(help="Ask the store whether the place can be listed.")
     ] = True,
@@ -73,6 +82,8 @@ def add(
         options["list_freshness"] = list_freshness
     if immutable:
         options["immutable"] = ",".join(immutable)
+    if admission:
+        options["admission"] = "; ".join(admission)
     settings = load_settings(cache_dir, config)
     path = parse_uri(path)
     try:
@@ -137,9 +148,10 @@ def list_mounts(cache_dir: CacheDir = None, config: Config = None, as_json: Json
             [
                 mount.path, mount.store_uri, str(said["freshness"]), str(said["list_freshness"]),
                 "read-only" if mount.read_only else "", " ".join(mount.immutable),
+                "; ".join(mount.control.admission),
             ]
         )  # fmt: skip
-    print_table(["PATH", "STORE", "FRESHNESS", "LISTINGS", "", "IMMUTABLE"], rows)
+    print_table(["PATH", "STORE", "FRESHNESS", "LISTINGS", "", "IMMUTABLE", "ADMISSION"], rows)
 
 
 def _check_exists(directory: Path) -> None:
@@ -160,6 +172,7 @@ def _describe(mount: wire.Mount) -> dict[str, object]:
         Mount(
             mount.path, mount.store_uri, mount.store_id, mount.root, mount.prefix,
             mount.read_only, mount.freshness_ms, mount.list_freshness_ms, tuple(mount.immutable),
+            CacheControl.from_wire(mount.control),
         )
     )  # fmt: skip
     return {**shown, "direct_conf": dict(mount.direct_conf)}

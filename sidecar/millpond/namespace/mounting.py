@@ -18,13 +18,12 @@ from millpond.model.paths import check_path
 from millpond.namespace.database import Database, MountRow
 from millpond.namespace.mounts import (
     Mount,
-    MountOptions,
     MountTable,
     canonical_uri,
     check_new,
     direct_conf,
-    parse_options,
 )
+from millpond.namespace.options import MountOptions, parse_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -188,6 +187,7 @@ def mount_of(row: MountRow, freshness_ms: int, list_freshness_ms: int) -> Mount:
         freshness_ms=said.freshness_ms,
         list_freshness_ms=said.list_freshness_ms,
         immutable=said.immutable,
+        control=said.control,
         direct_conf=direct_conf(row.store_uri, row.root, row.options),
         options=row.options,
     )

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from millpond.errors import InvalidSetting, MountConflict, MountNotFound
 from millpond.model.globs import glob_pattern
 from millpond.model.paths import check_path, parent, store_path
-from millpond.units import format_duration_ms, parse_duration_ms
+from millpond.namespace.options import TRUTH, CacheControl
+from millpond.units import format_duration_ms
 from millpond.wire import millpond_pb2 as wire
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ SECRET_PREFIX = "fsspec."
 """Arguments of implementations that we don't know: any may be a secret."""
 REFERENCES = ("env:", "file:")
 HIDDEN = "***"
-_NAMESPACE_OPTIONS = ("freshness", "list_freshness", "immutable", "read_only")
-_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -44,14 +43,19 @@ class Mount:
     freshness_ms: int = 30_000
     list_freshness_ms: int = 0
     immutable: tuple[str, ...] = ()
+    control: CacheControl = field(default_factory=CacheControl)
     direct_conf: Mapping[str, str] = field(default_factory=dict, hash=False)
     options: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
     """As given, secrets included: never shown, see ``shown_options``."""
 
     def key(self, path: str) -> str:
         """The store's key of a path at or below this mount."""
-        below = path[len(self.path) :].removeprefix("/") if self.path != "/" else path[1:]
+        below = self.below(path)
         return f"{self.prefix}/{below}" if self.prefix and below else self.prefix or below
+
+    def below(self, path: str) -> str:
+        """A path at or below this mount, relative to it."""
+        return path[len(self.path) :].removeprefix("/") if self.path != "/" else path[1:]
 
     def path_of(self, key: str) -> str | None:
         """The path that names ``key`` through this mount; None outside it."""
@@ -79,10 +83,9 @@ class Mount:
 
     def is_immutable(self, path: str) -> bool:
         """Whether the mount says that this file never changes once it is there."""
-        if self._immutable is None:
-            return False
-        below = path[len(self.path) :].removeprefix("/")
-        return self._immutable.fullmatch(below) is not None
+        return self._immutable is not None and (
+            self._immutable.fullmatch(self.below(path)) is not None
+        )
 
     def shown_options(self) -> dict[str, str]:
         """The options with plain secrets hidden; references to secrets are shown."""
@@ -98,7 +101,7 @@ class Mount:
             path=self.path, store_uri=self.store_uri, store_id=self.store_id, root=self.root,
             prefix=self.prefix, read_only=self.read_only, freshness_ms=self.freshness_ms,
             list_freshness_ms=self.list_freshness_ms, immutable=self.immutable,
-            direct_conf=dict(self.direct_conf),
+            direct_conf=dict(self.direct_conf), control=self.control.to_wire(),
         )  # fmt: skip
 
 
@@ -188,51 +191,6 @@ class MountTable:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class MountOptions:
-    """What a mount's options say to the namespace; ``store`` holds those for the store."""
-
-    read_only: bool
-    freshness_ms: int
-    list_freshness_ms: int
-    immutable: tuple[str, ...]
-    store: dict[str, str]
-
-
-def parse_options(
-    path: str, options: Mapping[str, str], *, freshness_ms: int, list_freshness_ms: int
-) -> MountOptions:
-    """Raises InvalidSetting naming mount, option and what is allowed."""
-
-    def duration(name: str, default: int) -> int:
-        if name not in options:
-            return default
-        try:
-            return parse_duration_ms(options[name])
-        except ValueError as e:
-            raise _bad_option(path, name, options[name], str(e)) from None
-
-    text = options.get("read_only", "false").lower()
-    if text not in _TRUTH:
-        raise _bad_option(path, "read_only", text, "true or false")
-    globs = tuple(g for g in (p.strip() for p in options.get("immutable", "").split(",")) if g)
-    return MountOptions(
-        _TRUTH[text],
-        duration("freshness", freshness_ms),
-        duration("list_freshness", list_freshness_ms),
-        globs,
-        {k: v for k, v in options.items() if k not in _NAMESPACE_OPTIONS},
-    )
-
-
-def _bad_option(path: str, name: str, value: str, allowed: str) -> InvalidSetting:
-    return InvalidSetting(
-        f"option {name} of mount {path} is {value!r}",
-        cause=f"allowed: {allowed}",
-        remedy="Correct or leave out the option",
-    )
-
-
 def canonical_uri(uri: str) -> str:
     """One spelling per place: ``s3://b/p/`` and ``s3n://b/p`` are ``s3a://b/p``.
 
@@ -278,6 +236,7 @@ def describe(mount: Mount) -> dict[str, object]:
         "freshness": format_duration_ms(mount.freshness_ms),
         "list_freshness": format_duration_ms(mount.list_freshness_ms),
         "immutable": list(mount.immutable),
+        **mount.control.describe(),
     }
 
 
@@ -304,8 +263,8 @@ def direct_conf(
         conf["endpoint.region"] = options["region"]
     if endpoint or "path_style" in options:
         style = options.get("path_style", "true").lower()
-        conf["path.style.access"] = "true" if _TRUTH.get(style, True) else "false"
-    if _TRUTH.get(options.get("anonymous", "false").lower()):
+        conf["path.style.access"] = "true" if TRUTH.get(style, True) else "false"
+    if TRUTH.get(options.get("anonymous", "false").lower()):
         conf["aws.credentials.provider"] = (
             "org.apache.hadoop.fs.s3a.AnonymousAWSCredentialsProvider"
         )

@@ -15,6 +15,7 @@ from millpond.model.sizes import (
     block_count,
     block_valid_bytes,
 )
+from millpond.wire import millpond_pb2 as wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,9 +41,14 @@ class Located:
 
 @dataclass(slots=True)
 class Prepared:
-    """``content``: of a file that is whole in its meta. ``writers``: one per block asked for."""
+    """``content``: of a file that is whole in its meta. ``writers``: one per block asked for.
+
+    ``bypass``: the mount and the rule of it that keeps the file out of the cache; then no more is
+    said.
+    """
 
     located: Located
+    bypass: tuple[str, str] | None = None
     content: bytes | None = None
     full_disk: bool = False
     writers: list[BlockWriter] = field(default_factory=list)
@@ -110,6 +116,8 @@ class Preparer:
                 cause=f"the file has {length} bytes",
                 remedy="Ask within the length that Stat told",
             )
+        if bypass := self._bypass(request, length):
+            return Prepared(located, bypass=bypass)
         if length <= INLINE_FILE_BYTES:
             meta = self._store.get_meta(located.file.meta.store_path)
             same = meta is not None and meta.file_id == located.file.file_id
@@ -137,6 +145,15 @@ class Preparer:
                     bits = self._store.page_map(located.file.file_id, block)
                     prepared.window_present[block] = bits
         return prepared
+
+    def _bypass(self, request: FillRequest, length: int) -> tuple[str, str] | None:
+        mount = self._namespace.table.find(request.path)
+        if mount is None or not mount.control.admission.rules:
+            return None
+        scan = wire.Intent.Name(request.intent).lower()
+        below = mount.below(request.path)
+        rule = mount.control.admission.bypassed_by(below, length, scan)
+        return None if rule is None else (mount.path, rule.text)
 
     def _locate(self, path: str, file_id: bytes) -> Located:
         """The version asked for, if the store still has it as far as we know."""

@@ -137,7 +137,10 @@ class FillService:
             return
         self._preparer.remember(outcome.located)
         pending.located = outcome.located
-        if outcome.content is not None:
+        if outcome.bypass is not None:
+            self._metrics.add(m.BYPASSED, 1, *outcome.bypass)
+            self._finish_direct(pending, "not_admitted")
+        elif outcome.content is not None:
             self._answer_content(pending, outcome.content)
         elif outcome.full_disk and not pending.inline:
             self._finish_direct(pending, "full_disk")

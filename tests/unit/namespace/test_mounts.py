@@ -17,8 +17,8 @@ from millpond.namespace.mounts import (
     check_new,
     describe,
     direct_conf,
-    parse_options,
 )
+from millpond.namespace.options import parse_options
 from millpond.namespace.validation import split, stamp_path
 
 VECTORS = json.loads((Path(__file__).parents[2] / "contract/vectors/mounts.json").read_text())

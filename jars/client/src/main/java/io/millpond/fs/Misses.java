@@ -17,6 +17,7 @@ import java.util.function.Consumer;
  */
 final class Misses {
     private static final int ROUNDS = 2;
+    private static final String NOT_ADMITTED = "not_admitted";
 
     private final Client client;
     private final FileVersion file;
@@ -126,8 +127,9 @@ final class Misses {
                 expect(reply, position);
                 return readFilled(position, dst);
             default:
-                directFrom = call.start();
-                directUntil = call.end();
+                boolean whole = reply.getReason().equals(NOT_ADMITTED);
+                directFrom = whole ? 0 : call.start();
+                directUntil = whole ? file.length() : call.end();
                 return 0;
         }
     }
