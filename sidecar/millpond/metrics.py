@@ -94,6 +94,7 @@ STORE_LEFT_OUT = _declare(
 CAPACITY = _declare("cache_capacity_bytes", "gauge", "Disk space the cache may use.")
 USED = _declare("cache_used_bytes", "gauge", "Disk space the cache uses.")
 FREE_DISK = _declare("disk_free_bytes", "gauge", "Free space of the cache's file system.")
+FREE_INODES = _declare("disk_free_inodes", "gauge", "Free inodes of the cache's file system.")
 BLOCKS = _declare("cache_blocks", "gauge", "Block files.")
 METAS = _declare("cache_metas", "gauge", "Meta files.")
 EVICTED_BYTES = _declare("evicted_bytes_total", "counter", "Bytes freed by eviction.")
@@ -103,6 +104,11 @@ LOOP_LAG_SECONDS = _declare(
     "loop_lag_seconds", "histogram", "How late the control loop's timers run."
 )
 UPTIME = _declare("uptime_seconds", "gauge", "Time since start.")
+
+
+def hit_ratio(hits: float, others: float) -> float | None:
+    """The share of reads, or of their bytes, that asked no store; of nothing there is none."""
+    return hits / (hits + others) if hits + others else None
 
 
 class Histogram:
@@ -157,6 +163,10 @@ class Metrics:
             ):
                 label = (OTHER,)
             known[label] = known.get(label, 0) + amount
+
+    def values(self, metric: Metric) -> dict[tuple[str, ...], float]:
+        """All values of a metric by its labels."""
+        return dict(self._values.get(metric.name, {}))
 
     def client_counters(self) -> dict[str, int]:
         """What clients reported since start, by name."""

@@ -150,7 +150,9 @@ class Settings:
     tcp_port: int = _setting(
         _count(0, 65535), 0, "Its port; 0: any free one, told in node.properties."
     )
-    http_host: str = _setting(_LOOPBACK, "127.0.0.1", "Where /metrics and /health are served.")
+    http_host: str = _setting(
+        _LOOPBACK, "127.0.0.1", "Where the dashboard, /metrics and /health are served."
+    )
     http_port: int = _setting(
         _count(0, 65535), 8899, "Their port; 0: any free one, told in node.properties."
     )

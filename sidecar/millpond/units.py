@@ -43,6 +43,11 @@ def format_size(size_bytes: float) -> str:
     return f"{text.removesuffix('.0')} {names[0]}"
 
 
+def format_percent(ratio: float | None) -> str:
+    """``93.4 %``; ``-`` for a ratio of nothing."""
+    return "-" if ratio is None else f"{100 * ratio:.1f} %"
+
+
 def format_duration_ms(duration_ms: int) -> str:
     """The shortest exact spelling: ``30s``, ``1500ms``, ``0s``."""
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000)):

@@ -9,7 +9,8 @@ import typer
 
 from millpond.cli.link import CacheDir, Config, connect, load_settings
 from millpond.cli.output import Json, Mode, note, print_json, print_table, stdout
-from millpond.units import format_duration_ms, format_size
+from millpond.metrics import hit_ratio
+from millpond.units import format_duration_ms, format_percent, format_size
 
 if TYPE_CHECKING:
     from millpond.wire import millpond_pb2 as wire
@@ -86,11 +87,8 @@ def summarise(reply: wire.StatsReply) -> dict[str, Any]:
 
 
 def _ratio(hits: int, others: int) -> float | None:
-    return round(hits / (hits + others), 4) if hits + others else None
-
-
-def _percent(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{100 * ratio:.1f} %"
+    ratio = hit_ratio(hits, others)
+    return None if ratio is None else round(ratio, 4)
 
 
 def _show(said: dict[str, Any]) -> None:
@@ -100,13 +98,13 @@ def _show(said: dict[str, Any]) -> None:
     used = said["used_bytes"] / said["capacity_bytes"] if said["capacity_bytes"] else None
     uptime = format_duration_ms(int(said["uptime_s"]) * 1000)
     rows = [
-        ["hits by bytes", _percent(said["hit_ratio_bytes"])],
-        ["hits by reads", _percent(said["hit_ratio_reads"])],
+        ["hits by bytes", format_percent(said["hit_ratio_bytes"])],
+        ["hits by reads", format_percent(said["hit_ratio_reads"])],
         ["bytes saved", format_size(said["saved_bytes"])],
         ["read from stores", format_size(said["store_bytes_read"])],
         ["store requests", str(said["store_requests"])],
         ["used", f"{format_size(said['used_bytes'])} of {format_size(said['capacity_bytes'])}"
-                 f" ({_percent(used)})"],
+                 f" ({format_percent(used)})"],
         ["free on disk", format_size(said["free_disk_bytes"])],
         ["blocks, files", f"{said['blocks']}, {said['files']}"],
         ["bad pages", str(said["bad_pages"])],

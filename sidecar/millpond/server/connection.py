@@ -197,9 +197,9 @@ class Connection(asyncio.BufferedProtocol):
 def peer_of(sock: socket.socket) -> Peer:
     """Who the kernel says is at the other end of a Unix socket, with all groups."""
     data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    _, uid, gid = _UCRED.unpack(data)
+    pid, uid, gid = _UCRED.unpack(data)
     groups = {gid}
     with contextlib.suppress(OSError):  # more groups than fit: the primary one must do
         raw = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 1024)
         groups.update(memoryview(raw)[: len(raw) // 4 * 4].cast("I"))
-    return Peer(uid, frozenset(groups))
+    return Peer(uid, frozenset(groups), pid)

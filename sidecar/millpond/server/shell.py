@@ -182,11 +182,15 @@ class FillService:
         if not missing or pending.missed:
             return
         pending.missed = True
+        visitor = pending.call.connection.session.visitor
+        assert visitor is not None, "a Fill comes after Hello"
         if pending.request.intent == wire.Intent.WARM_UP:
             self._metrics.add(m.WARM_UP_BYTES, missing)
+            visitor.warm_up_bytes += missing
         else:
             self._metrics.add(m.MISS_BYTES, missing)
             self._metrics.add(m.MISS_READS)
+            visitor.miss_bytes += missing
 
     # -- what the core says ------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ from millpond.metrics import Metrics
 from millpond.namespace import Namespace
 from millpond.server.admin import Admin
 from millpond.server.core.schedule import Limits
+from millpond.server.dashboard import Dashboard
+from millpond.server.gauges import Gauges
 from millpond.server.http import HttpServer
 from millpond.server.local_socket import Exhaustion, LocalServer
 from millpond.server.shell import FillService
@@ -103,6 +105,7 @@ class Sidecar:
         gc.freeze()  # what lives as long as the process need not be traversed again
         self.state = "ok"
         self._watch_lag(loop, loop.time())
+        self._dashboard.start()
         self._healing = asyncio.create_task(self._heal())
         log.info("serving %s, tcp %s, http %s", self.socket_path, self.tcp_port, self.http_port)
 
@@ -124,6 +127,7 @@ class Sidecar:
         self.state = "stopping"
         if self._lag is not None:
             self._lag.cancel()
+        self._dashboard.stop()
         if self._healing is not None:
             self._healing.cancel()
             await asyncio.gather(self._healing, return_exceptions=True)
@@ -191,9 +195,14 @@ class Sidecar:
             cache_gid=s.cache_dir.stat().st_gid, aliases=self.aliases,
         )  # fmt: skip
         self._server = LocalServer(self._verbs)
+        gauges = Gauges(self.store, self.namespace, self._verbs, self._fills, admin, self.metrics)
+        self._dashboard = Dashboard(
+            loop, self.store, self.namespace, self._verbs, gauges, self.metrics,
+            lambda: self.state, self.aliases,
+        )  # fmt: skip
         self._http = HttpServer(
-            self.store, self.namespace, self._verbs, self._fills, admin, self.metrics,
-            lambda: self.state,
+            self.store, self.namespace, admin, gauges, self.metrics, self._dashboard,
+            lambda: self.state, self.aliases,
         )  # fmt: skip
 
     async def _listen(self) -> None:

@@ -20,6 +20,7 @@ from millpond.model.sizes import (
 from millpond.server import replies
 from millpond.server.calls import Calls
 from millpond.server.core.session import Budget, Peer, Session
+from millpond.server.core.visitors import Visitors
 from millpond.wire import millpond_pb2 as wire
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Verbs:
         self.stat_cached: Callable[[str], bytes | None] = namespace.stat_cached_bytes
         self.stats_from_memory = 0
         self.connections: set[Connection] = set()
+        self.visitors = Visitors()
         self.calls = Calls(loop, metrics)
         self._store = store
         self._namespace = namespace
@@ -94,6 +96,9 @@ class Verbs:
         self.connections.discard(connection)
         self._by_transport[label] -= 1
         self.metrics.set(m.CONNECTIONS, self._by_transport[label], label)
+        visitor = connection.session.visitor
+        if visitor is not None:
+            self.visitors.left(visitor, self.loop.time())
         self.calls.drop(connection)
         self._fills.closed(connection.number)
 
@@ -102,6 +107,11 @@ class Verbs:
         asked = request.hello
         protocol = session.greet(asked.protocol_min, asked.protocol_max, asked.token, self._token)
         self.metrics.add(m.REQUESTS, 1, "hello")
+        if session.visitor is None:
+            peer = session.peer
+            session.visitor = self.visitors.greeted(
+                asked.client, peer.uid, peer.pid, self.loop.time()
+            )
         store = self._store
         return replies.encode(
             wire.Reply(
@@ -124,6 +134,10 @@ class Verbs:
         """Take a request in hand; it is answered through its Call."""
         call = self.calls.begin(connection, request.id, verb or "unknown")
         self.metrics.add(m.REQUESTS, 1, call.verb)
+        visitor = connection.session.visitor
+        if visitor is not None:
+            visitor.requests += 1
+            visitor.seen_s = self.loop.time()
         match verb:
             case "stat":
                 self._lookups.submit(partial(self._in_thread, call, self._stat, request.stat))
@@ -215,6 +229,9 @@ class Verbs:
             elif len(touch.meta) == 32:
                 self._store.touch_meta(touch.meta, reads)
         self.metrics.add_client_counters(request.counters)
+        visitor = call.connection.session.visitor
+        if visitor is not None:
+            visitor.reported(request.counters)
         bad = [b for b in request.bad_pages[:MAX_BAD_PAGES] if len(b.file_id) == 16]
         if bad:
             self._disk.submit(partial(self._in_thread, call, self._bad_pages, bad))

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from millpond.errors import Overloaded, ProtocolMismatch, Unauthenticated
 from millpond.wire.frames import PROTOCOL_MAX, PROTOCOL_MIN
 
+if TYPE_CHECKING:
+    from millpond.server.core.visitors import Visitor
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """What the kernel says of the other end. ``uid`` is None over TCP."""
+    """What the kernel says of the other end. ``uid`` and ``pid`` are None over TCP."""
 
     uid: int | None = None
     gids: frozenset[int] = frozenset()
+    pid: int | None = None
 
     def may_connect(self, own_uid: int, cache_gid: int) -> bool:
         """Root, the sidecar's own user, and members of the cache directory's group may."""
@@ -38,11 +43,12 @@ class Budget:
 class Session:
     """The state of one connection: not greeted, then ready; and its requests in hand."""
 
-    __slots__ = ("_budget", "_limit", "in_hand", "peer", "protocol")
+    __slots__ = ("_budget", "_limit", "in_hand", "peer", "protocol", "visitor")
 
     def __init__(self, peer: Peer, budget: Budget, limit: int) -> None:
         self.peer = peer
         self.protocol = 0
+        self.visitor: Visitor | None = None
         self.in_hand: set[int] = set()
         self._budget = budget
         self._limit = limit
