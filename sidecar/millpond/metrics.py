@@ -42,6 +42,9 @@ def _declare(name: str, kind: Kind, text: str, *labels: str) -> Metric:
 
 
 REQUESTS = _declare("requests_total", "counter", "Requests of the local protocol, by verb.", "verb")
+CONTROL_REQUESTS = _declare(
+    "control_requests_total", "counter", "Calls of the control service, by method.", "method"
+)
 STATS_FROM_MEMORY = _declare(
     "stats_from_memory_total", "counter", "Stat requests answered by the control loop alone."
 )

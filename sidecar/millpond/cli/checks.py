@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from crc32c import crc32c
 
 import millpond
-from millpond.cli.link import connect
+from millpond.cli.link import connect, control
 from millpond.cli.stats import BAD_PAGES, BAD_PAGES_REMEDY
 from millpond.errors import MillpondError, UnknownFormat
 from millpond.model.records import Lease, parse_mounts
@@ -183,8 +183,8 @@ def _file_system(path: Path) -> str:
 def sidecar(settings: Settings) -> Iterator[Finding]:
     """Answers, is of this release, and keeps its promise (the lease) renewed."""
     try:
-        with connect(settings) as client:
-            stats = client.stats()
+        with control(settings) as sidecar:
+            stats = sidecar.stats()
     except MillpondError as e:
         yield _problem("sidecar", e.problem, e.remedy or "Start it: `millpond serve`")
     else:
@@ -252,9 +252,9 @@ def records(settings: Settings) -> Iterator[Finding]:
 def mounts(settings: Settings) -> Iterator[Finding]:
     """Each mount can be listed, with the credentials it has."""
     try:
-        with connect(settings) as client:
-            table = client.mounts()
-            for mount in table.mounts:
+        with connect(settings) as client, control(settings) as sidecar:
+            mounted = sidecar.mounts()
+            for mount in mounted:
                 try:
                     next(iter(client.list(mount.path)), None)
                 except MillpondError as e:
@@ -262,12 +262,12 @@ def mounts(settings: Settings) -> Iterator[Finding]:
                     yield _problem(f"mount {mount.path}", str(e), remedy)
                 else:
                     yield _ok(f"mount {mount.path}", f"{mount.store_uri} can be listed")
-            if odd := client.stats().counters["names_left_out"]:
+            if odd := sidecar.stats().counters["names_left_out"]:
                 yield _warning(
                     "names", f"{odd} names that are not UTF-8 are not shown",
                     "Rename them (convmv -t utf8); the sidecar's log names the directories",
                 )  # fmt: skip
-            if not table.mounts:
+            if not mounted:
                 yield _warning("mounts", "none", "`millpond mount add /path s3a://bucket/prefix`")
     except MillpondError:
         return  # told by ``sidecar`` already

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from millpond.cli.link import CacheDir, Config, connect, load_settings
+from millpond.cli.link import CacheDir, Config, control, load_settings
 from millpond.cli.output import Json, Mode, print_json
 from millpond.model.paths import parse_uri
 from millpond.units import format_size
@@ -27,8 +27,8 @@ def evict(
     `millpond evict /` removes all blocks, also those of files that no mount has any more.
     """
     path = parse_uri(path)
-    with connect(load_settings(cache_dir, config)) as client:
-        reply = client.evict(path)
+    with control(load_settings(cache_dir, config)) as sidecar:
+        reply = sidecar.evict(path)
     if Mode.json:
         print_json({"path": path, "files": reply.files, "bytes": reply.bytes})
     else:

@@ -17,6 +17,7 @@ from millpond.wire.local_client import LocalClient
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from millpond.control import Control
     from millpond.settings import Settings
 
 CacheDir = Annotated[
@@ -27,8 +28,15 @@ Config = Annotated[Path | None, typer.Option("--config", help="The TOML file wit
 
 
 def connect(settings: Settings) -> LocalClient:
-    """A connection to this node's sidecar. Raises SidecarUnavailable."""
+    """A connection to this node's sidecar, as readers have it. Raises SidecarUnavailable."""
     return LocalClient.connect(settings.cache_dir)
+
+
+def control(settings: Settings) -> Control:
+    """The control service of this node's sidecar. Raises SidecarUnavailable, or its calls do."""
+    from millpond.control import Control  # gRPC costs `--help` 0.1 s
+
+    return Control(settings.cache_dir)
 
 
 def load_settings(cache_dir: Path | None, config: Path | None = None) -> Settings:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,44 +20,20 @@ from millpond.cli.output import (
     print_table,
     stderr,
 )
-from millpond.errors import MillpondError, NotADirectory
+from millpond.control.loading import files_below, load_tree, present_bytes
+from millpond.errors import MillpondError
 from millpond.model.paths import parse_uri
-from millpond.model.sizes import BLOCK_BYTES
-from millpond.namespace.mounts import join
 from millpond.units import format_size
-from millpond.wire import millpond_pb2 as wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
+    from millpond.control import Loaded
     from millpond.settings import Settings
+    from millpond.wire import millpond_pb2 as wire
     from millpond.wire.local_client import LocalClient
 
 
 def register(app: typer.Typer) -> None:
     app.command("load")(load)
-
-
-STEP_BYTES = 2 * BLOCK_BYTES
-"""What one Fill asks for: little beside the smallest cache, since blocks being filled stay."""
-
-
-class _Stopped(Exception):
-    """The load was interrupted."""
-
-
-@dataclass(slots=True)
-class Summary:
-    """What one load did."""
-
-    files: int = 0
-    bytes: int = 0
-    present_bytes: int = 0
-    loaded_bytes: int = 0
-    skipped: dict[str, int] = field(default_factory=dict)
-    """Files that are not cached, by reason."""
-    errors: list[tuple[str, MillpondError]] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 def load(
@@ -81,38 +54,14 @@ def load(
     path = parse_uri(path)
     settings = load_settings(cache_dir, config)
     began = time.monotonic()
-    with connect(settings) as client:
-        files = list(_files(client, path))
-        if dry_run:
-            _plan(client, files)
-            return
-        summary = Summary(len(files), sum(f.length for f in files))
-        _load_all(settings, files, summary, jobs)
+    if dry_run:
+        with connect(settings) as client:
+            _plan(client, list(files_below(client, path)))
+        return
+    summary = _load_all(settings, path, jobs)
     _tell(summary, time.monotonic() - began)
     if summary.errors or summary.skipped:
         raise typer.Exit(EXIT_ERROR)
-
-
-def _files(client: LocalClient, path: str) -> Iterator[wire.FileInfo]:
-    """Every file at or below ``path``, by its full path."""
-    info = client.stat(path)
-    if not info.directory:
-        yield info
-        return
-    try:
-        for page in client.list(path, recursive=True):
-            for entry in page.entries:
-                entry.path = join(path, entry.path)
-                yield entry
-    except NotADirectory:
-        yield client.stat(path)
-
-
-def _present(client: LocalClient, info: wire.FileInfo) -> int:
-    if not info.file_id or not info.length:
-        return 0
-    reply = client.locate(info.path, 0, info.length)
-    return min(info.length, sum(place.cached_bytes for place in reply.locations))
 
 
 def _plan(client: LocalClient, files: list[wire.FileInfo]) -> None:
@@ -120,7 +69,7 @@ def _plan(client: LocalClient, files: list[wire.FileInfo]) -> None:
     errors: list[MillpondError] = []
     for info in files:
         try:
-            missing.append((info, info.length - _present(client, info)))
+            missing.append((info, info.length - present_bytes(client, info)))
         except MillpondError as e:  # such as a name that no path can have
             errors.append(e)
             missing.append((info, 0))
@@ -153,99 +102,21 @@ def _show_plan(
     note(f"{len(to_load)} of {len(files)} files, {format_size(total)} would be loaded.")
 
 
-def _load_all(settings: Settings, files: list[wire.FileInfo], summary: Summary, jobs: int) -> None:
-    stop = threading.Event()
-    local = threading.local()
-    clients: list[LocalClient] = []
-
-    def one(info: wire.FileInfo, bar_told: Callable[[int], None]) -> None:
-        if stop.is_set():
-            return
-
-        def told(count: int) -> None:
-            if stop.is_set():
-                raise _Stopped
-            bar_told(count)
-
-        if not hasattr(local, "client"):
-            local.client = connect(settings)
-            clients.append(local.client)
-        try:
-            _load_one(local.client, info, summary, told)
-        except _Stopped:
-            return
-        except MillpondError as e:
-            with summary.lock:
-                summary.errors.append((info.path, e))
-
+def _load_all(settings: Settings, path: str, jobs: int) -> Loaded:
     bar = Progress(
         TextColumn("loading"), BarColumn(), DownloadColumn(binary_units=True), RateColumn(),
         TimeRemainingColumn(), console=stderr(), disable=Mode.json or not stderr().is_terminal,
     )  # fmt: skip
-    pool = ThreadPoolExecutor(jobs, thread_name_prefix="load")
-    try:
-        with bar:
-            task = bar.add_task("load", total=summary.bytes)
+    with bar:
+        task = bar.add_task("load", total=None)
 
-            def told(count: int) -> None:
-                bar.advance(task, count)
+        def told(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
 
-            _drain({pool.submit(one, info, told) for info in files})
-    finally:
-        # Reached by Ctrl-C too: who waits for a fill hears of it with its next frame, 100 ms at
-        # most, and the sidecar keeps every page that has arrived.
-        stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
-        for client in clients:
-            client.close()
+        return load_tree(lambda: connect(settings), path, jobs, told)
 
 
-def _drain(futures: set[Future[None]]) -> None:
-    while futures:
-        done, futures = wait(futures, timeout=0.5, return_when=FIRST_COMPLETED)
-        for future in done:
-            future.result()
-
-
-def _load_one(
-    client: LocalClient, info: wire.FileInfo, summary: Summary, told: Callable[[int], None]
-) -> None:
-    if not info.file_id:
-        with summary.lock:
-            summary.skipped["changing"] = summary.skipped.get("changing", 0) + 1
-        told(info.length)
-        return
-    present = _present(client, info)
-    if present >= info.length:
-        with summary.lock:
-            summary.present_bytes += info.length
-        told(info.length)
-        return
-    for start in range(0, info.length, STEP_BYTES):
-        count = min(STEP_BYTES, info.length - start)
-        ready = 0
-
-        def heard(now_ready: int) -> None:
-            nonlocal ready
-            told(max(0, now_ready - ready))
-            ready = max(ready, now_ready)
-
-        reply = client.fill(
-            info.path, info.file_id, [(start, count)], intent=wire.WARM_UP, on_progress=heard
-        )
-        heard(count)
-        if reply.result == wire.DIRECT:
-            with summary.lock:
-                reason = reply.reason or "direct"
-                summary.skipped[reason] = summary.skipped.get(reason, 0) + 1
-            told(info.length - start - count)
-            return
-    with summary.lock:
-        summary.present_bytes += present
-        summary.loaded_bytes += info.length - present
-
-
-def _tell(summary: Summary, seconds: float) -> None:
+def _tell(summary: Loaded, seconds: float) -> None:
     rate = summary.loaded_bytes / seconds if seconds else 0.0
     if Mode.json:
         print_json(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from crc32c import crc32c
 
-from millpond.cli.link import CacheDir, Config, alone, connect, give_to_owner, load_settings
+from millpond.cli.link import CacheDir, Config, alone, control, give_to_owner, load_settings
 from millpond.cli.output import Json, Mode, note, print_json, print_table
 from millpond.errors import CacheDirUnusable, InvalidSetting, SidecarUnavailable
 from millpond.model.paths import parse_uri
@@ -87,8 +87,8 @@ def add(
     settings = load_settings(cache_dir, config)
     path = parse_uri(path)
     try:
-        with connect(settings) as client:
-            mounted = client.mount_add(path, store_uri, options, unchecked=not check)
+        with control(settings) as sidecar:
+            mounted = sidecar.mount_add(path, store_uri, options, check=check)
     except SidecarUnavailable:
         with _offline(settings) as mounts:
             mounted = mounts.add(path, store_uri, options, check=check).to_wire()
@@ -110,8 +110,8 @@ def remove(
     settings = load_settings(cache_dir, config)
     path = parse_uri(path)
     try:
-        with connect(settings) as client:
-            removed = client.mount_remove(path)
+        with control(settings) as sidecar:
+            removed = sidecar.mount_remove(path)
     except SidecarUnavailable:
         with _offline(settings) as mounts:
             removed = mounts.remove(path).to_wire()
@@ -126,8 +126,8 @@ def list_mounts(cache_dir: CacheDir = None, config: Config = None, as_json: Json
     """Show all mounts with their bounds. Secrets are never shown."""
     settings = load_settings(cache_dir, config)
     try:
-        with connect(settings) as client:
-            mounts = list(client.mounts().mounts)
+        with control(settings) as sidecar:
+            mounts = sidecar.mounts()
     except SidecarUnavailable:
         _check_exists(settings.cache_dir)
         if not (settings.cache_dir / "namespace.db").exists():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millpond.cli.link import CacheDir, Config, connect, load_settings
+from millpond.cli.link import CacheDir, Config, control, load_settings
 from millpond.cli.output import Json, Mode, note, print_json, print_table, stdout
 from millpond.metrics import hit_ratio
 from millpond.units import format_duration_ms, format_percent, format_size
@@ -39,9 +39,9 @@ def stats(
     readers took from this node's disk and not from a store.
     """
     settings = load_settings(cache_dir, config)
-    with connect(settings) as client:
+    with control(settings) as sidecar:
         while True:
-            reply = client.stats()
+            reply = sidecar.stats()
             summary = summarise(reply)
             if watch and not Mode.json:
                 stdout().clear()

@@ -78,6 +78,13 @@ def parent(path: str) -> str:
     return path.rsplit("/", 1)[0] or "/"
 
 
+def join(directory: str, name: str) -> str:
+    """The path of ``name`` in ``directory``."""
+    if not name:
+        return directory
+    return f"/{name}" if directory == "/" else f"{directory}/{name}"
+
+
 def store_path(store_id: str, root: str, key: str) -> str:
     """``<store id>/<bucket or name service>/<raw key>``."""
     return f"{store_id}/{root}/{key}"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from millpond.errors import InvalidSetting, MountConflict, MountNotFound
 from millpond.model.globs import glob_pattern
-from millpond.model.paths import check_path, parent, store_path
+from millpond.model.paths import check_path, join, parent, store_path
 from millpond.namespace.options import TRUTH, CacheControl
 from millpond.units import format_duration_ms
 from millpond.wire import millpond_pb2 as wire
@@ -238,13 +238,6 @@ def describe(mount: Mount) -> dict[str, object]:
         "immutable": list(mount.immutable),
         **mount.control.describe(),
     }
-
-
-def join(directory: str, name: str) -> str:
-    """The path of ``name`` in ``directory``."""
-    if not name:
-        return directory
-    return f"/{name}" if directory == "/" else f"{directory}/{name}"
 
 
 def direct_conf(

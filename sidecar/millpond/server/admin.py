@@ -1,4 +1,4 @@
-"""The admin verbs: mounts, eviction by hand, statistics. All block but ``changes``."""
+"""The handlers of the control service: mounts, eviction by hand, statistics. All block."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING
 
 from millpond import __version__
 from millpond import metrics as m
-from millpond.server import replies
+from millpond.errors import Overloaded
 from millpond.wire import millpond_pb2 as wire
 
 if TYPE_CHECKING:
     from millpond.metrics import Metrics
     from millpond.namespace import Namespace
-    from millpond.server.calls import Call
     from millpond.store import BlockStore
 
-_CHANGES = frozenset({"mount_add", "mount_remove", "evict"})
+READS = frozenset({"mounts", "stats"})
+"""The handlers that change nothing; all others need ``control.token``."""
+LOOP_S = 5.0
 
 
 class Admin:
-    """Answers AdminRequest."""
+    """One method for each of the service: from its request to its reply, in any thread.
+
+    They raise what the namespace and the store raise.
+    """
 
     def __init__(
         self,
@@ -40,36 +44,26 @@ class Admin:
     def uptime_s(self) -> float:
         return time.monotonic() - self._began
 
-    def changes(self, verb: str) -> bool:
-        """Whether a verb changes anything."""
-        return verb in _CHANGES
+    def mount_add(self, asked: wire.MountAddRequest) -> wire.Mount:
+        mount = self._namespace.add_mount(
+            asked.path, asked.store_uri, dict(asked.options), check=not asked.unchecked
+        )
+        return mount.to_wire()
 
-    def run(self, call: Call, request: wire.AdminRequest) -> bytes:
-        """[thread] The reply's frame. Raises what the namespace raises."""
-        reply = wire.AdminReply()
-        match request.WhichOneof("verb"):
-            case "mount_add":
-                asked = request.mount_add
-                mount = self._namespace.add_mount(
-                    asked.path, asked.store_uri, dict(asked.options), check=not asked.unchecked
-                )
-                reply.mount.CopyFrom(mount.to_wire())
-            case "mount_remove":
-                gone = self._namespace.remove_mount(request.mount_remove.path)
-                reply.mount.CopyFrom(gone.to_wire())
-            case "mounts":
-                reply.mounts.CopyFrom(self._namespace.table.to_wire())
-            case "evict":
-                files, freed = self._namespace.evict(request.evict.path)
-                reply.evict.CopyFrom(wire.EvictReply(files=files, bytes=freed))
-            case _:
-                reply.stats.CopyFrom(self.stats())
-        return replies.encode(wire.Reply(id=call.request, admin=reply))
+    def mount_remove(self, asked: wire.MountRemoveRequest) -> wire.Mount:
+        return self._namespace.remove_mount(asked.path).to_wire()
 
-    def stats(self) -> wire.StatsReply:
-        """[thread] Sums since start, from the store, the namespace and the clients' reports."""
+    def mounts(self, _: wire.MountsRequest) -> wire.MountTable:
+        return self._namespace.table.to_wire()
+
+    def evict(self, asked: wire.EvictRequest) -> wire.EvictReply:
+        files, freed = self._namespace.evict(asked.path)
+        return wire.EvictReply(files=files, bytes=freed)
+
+    def stats(self, _: wire.StatsRequest) -> wire.StatsReply:
+        """Sums since start, from the store, the namespace and the clients' reports."""
         stats = self._store.stats()
-        counters = asyncio.run_coroutine_threadsafe(self._counters(), self._loop).result()
+        counters = self._counters()
         counters |= {
             "evicted_bytes": stats.evicted_bytes,
             "evicted_blocks": stats.evicted_blocks,
@@ -96,8 +90,22 @@ class Admin:
             mounts=mounts,
         )
 
-    async def _counters(self) -> dict[str, int]:
-        counters = self._metrics.client_counters()
-        counters["miss_bytes"] = int(self._metrics.value(m.MISS_BYTES))
-        counters["miss_reads"] = int(self._metrics.value(m.MISS_READS))
-        return counters
+    def _counters(self) -> dict[str, int]:
+        """What the control loop counts, taken on the loop. Raises Overloaded when it is stuck."""
+
+        async def taken() -> dict[str, int]:
+            counters = self._metrics.client_counters()
+            counters["miss_bytes"] = int(self._metrics.value(m.MISS_BYTES))
+            counters["miss_reads"] = int(self._metrics.value(m.MISS_READS))
+            return counters
+
+        future = asyncio.run_coroutine_threadsafe(taken(), self._loop)
+        try:
+            return future.result(LOOP_S)
+        except TimeoutError:
+            future.cancel()
+            raise Overloaded(
+                "the sidecar's control loop does not answer",
+                cause=f"it did nothing else for {LOOP_S:g} s",
+                remedy="`millpond stacks` shows what it does",
+            ) from None

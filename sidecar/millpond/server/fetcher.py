@@ -15,7 +15,7 @@ from millpond.model.sizes import (
     PAGE_BYTES,
     block_valid_bytes,
 )
-from millpond.server.replies import as_internal
+from millpond.server.replies import as_millpond
 from millpond.under.buffers import page_aligned
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Fetcher:
         except MillpondError as e:
             error = e
         except Exception as e:
-            error = as_internal(e)
+            error = as_millpond(e)
         fatal = isinstance(error, (FileChanged, PathNotFound))
         if fatal:
             self._forget(job)

@@ -79,20 +79,20 @@ def encode(reply: wire.Reply) -> bytes:
 
 def error(request: int, problem: Exception) -> bytes:
     """Any exception as an Error; one that is not Millpond's own is a defect."""
-    e = problem if isinstance(problem, MillpondError) else as_internal(problem)
-    return encode(
-        wire.Reply(
-            id=request,
-            error=wire.Error(
-                code=e.code, problem=e.problem, cause=e.cause, remedy=e.remedy,
-                retriable=e.retriable,
-            ),
-        )
-    )  # fmt: skip
+    return encode(wire.Reply(id=request, error=error_message(as_millpond(problem))))
 
 
-def as_internal(problem: BaseException) -> Internal:
-    """A defect, as the user meets it."""
+def error_message(e: MillpondError) -> wire.Error:
+    """An error as it travels."""
+    return wire.Error(
+        code=e.code, problem=e.problem, cause=e.cause, remedy=e.remedy, retriable=e.retriable
+    )
+
+
+def as_millpond(problem: BaseException) -> MillpondError:
+    """An error as the user meets it: what is not Millpond's own is a defect."""
+    if isinstance(problem, MillpondError):
+        return problem
     return Internal(
         "the sidecar met a defect",
         cause=f"{type(problem).__name__}: {problem}",

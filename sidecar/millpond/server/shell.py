@@ -123,7 +123,7 @@ class FillService:
         except MillpondError as e:
             outcome = e
         except Exception as e:
-            outcome = replies.as_internal(e)
+            outcome = replies.as_millpond(e)
         self._loop.call_soon_threadsafe(self._prepared, pending, outcome)
 
     def _prepared(self, pending: Pending, outcome: Prepared | MillpondError) -> None:

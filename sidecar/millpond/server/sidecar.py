@@ -21,6 +21,7 @@ from millpond.server.admin import Admin
 from millpond.server.core.schedule import Limits
 from millpond.server.dashboard import Dashboard
 from millpond.server.gauges import Gauges
+from millpond.server.grpc_server import ControlServer
 from millpond.server.http import HttpServer
 from millpond.server.local_socket import Exhaustion, LocalServer
 from millpond.server.shell import FillService
@@ -138,7 +139,8 @@ class Sidecar:
             connection.close()
         await self._http.stop()
         until = time.monotonic() + STOP_S
-        for join in (self._fills.join, self._lookups.close, self._disk.close):
+        ends = (self._control.stop, self._fills.join, self._lookups.close, self._disk.close)
+        for join in ends:
             if not await asyncio.to_thread(join, max(0.1, until - time.monotonic())):
                 log.warning("work that did not end in %s s is left behind", STOP_S)
         await asyncio.to_thread(self.store.close)
@@ -189,7 +191,7 @@ class Sidecar:
         )  # fmt: skip
         admin = Admin(loop, self.store, self.namespace, self.metrics)
         self._verbs = Verbs(
-            loop, self.store, self.namespace, self._fills, admin, self.metrics,
+            loop, self.store, self.namespace, self._fills, self.metrics,
             disk=self._disk, lookups=self._lookups, max_requests=s.max_requests,
             max_per_connection=s.max_requests_per_connection,
             cache_gid=s.cache_dir.stat().st_gid, aliases=self.aliases,
@@ -200,6 +202,11 @@ class Sidecar:
             loop, self.store, self.namespace, self._verbs, gauges, self.metrics,
             lambda: self.state, self.aliases,
         )  # fmt: skip
+
+        def counted(method: str, error: str) -> None:
+            loop.call_soon_threadsafe(self._count, method, error)
+
+        self._control = ControlServer(admin, self.store.token, self.store.control_token, counted)
         self._http = HttpServer(
             self.store, self.namespace, admin, gauges, self.metrics, self._dashboard,
             lambda: self.state, self.aliases,
@@ -210,6 +217,7 @@ class Sidecar:
         gid = self.store.directory.stat().st_gid
         self.tcp_port = await self._server.listen_tcp(s.tcp_host, s.tcp_port)
         self.http_port = await self._http.listen(s.http_host, s.http_port)
+        await asyncio.to_thread(self._control.listen, self.store.directory, gid)
         await self._server.listen_unix(self.socket_path, gid)
         published = {
             "socket": os.fspath(self.socket_path),
@@ -220,6 +228,11 @@ class Sidecar:
         await asyncio.to_thread(lambda: self.store.publish_node(**published))
         await asyncio.to_thread(self.store.start_lease, PROTOCOL_MIN, PROTOCOL_MAX)
 
+    def _count(self, method: str, error: str) -> None:
+        self.metrics.add(m.CONTROL_REQUESTS, 1, method)
+        if error:
+            self.metrics.add(m.ERRORS, 1, error)
+
     def _watch_lag(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         """Observe how late a timer runs, once a second."""
         late = max(0.0, loop.time() - due)
@@ -228,11 +241,12 @@ class Sidecar:
         self._lag = loop.call_at(next_due, self._watch_lag, loop, next_due)
 
     async def _heal(self) -> None:
-        """Put the socket back when it, or the whole directory, was deleted by hand."""
+        """Put the sockets back when they, or the whole directory, were deleted by hand."""
         while True:
             await asyncio.sleep(HEAL_EVERY_S)
             try:
                 await self._server.heal()
+                await asyncio.to_thread(self._control.heal)
             except MillpondError as e:
                 log.warning("%s", e)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from millpond import __version__
 from millpond import metrics as m
-from millpond.errors import InvalidRequest, MillpondError, NotSupported, PermissionDenied
+from millpond.errors import NotSupported
 from millpond.model.sizes import (
     BLOCK_BYTES,
     INLINE_FILE_BYTES,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from millpond.metrics import Metrics
     from millpond.namespace import Namespace
-    from millpond.server.admin import Admin
     from millpond.server.calls import Call
     from millpond.server.connection import Connection
     from millpond.server.shell import FillService
@@ -51,7 +50,6 @@ class Verbs:
         store: BlockStore,
         namespace: Namespace,
         fills: FillService,
-        admin: Admin,
         metrics: Metrics,
         *,
         disk: Workers,
@@ -73,7 +71,6 @@ class Verbs:
         self._store = store
         self._namespace = namespace
         self._fills = fills
-        self._admin = admin
         self._disk = disk
         self._lookups = lookups
         self._uid = os.geteuid()
@@ -149,8 +146,6 @@ class Verbs:
                 self._lookups.submit(partial(self._in_thread, call, self._locate, request.locate))
             case "report":
                 self._report(call, request.report)
-            case "admin":
-                self._administer(call, request.admin)
             case _:
                 call.fail(
                     NotSupported(
@@ -244,28 +239,3 @@ class Verbs:
             label = "rotten" if found else "good"
             self.loop.call_soon_threadsafe(self.metrics.add, m.BAD_PAGES, 1, label)
         return replies.report(call.request)
-
-    # -- admin -------------------------------------------------------------------------------
-
-    def _administer(self, call: Call, request: wire.AdminRequest) -> None:
-        verb = request.WhichOneof("verb")
-        peer = call.connection.session.peer
-        error: MillpondError | None = None
-        if verb is None:
-            error = InvalidRequest("an admin request without a verb")
-        elif peer.uid is None:
-            error = PermissionDenied(
-                "admin requests are not taken over TCP",
-                cause="its token is readable by all engines of this node",
-                remedy="Use the Unix socket in the cache directory",
-            )
-        elif self._admin.changes(verb) and not peer.may_change(self._uid):
-            error = PermissionDenied(
-                f"user {peer.uid} may not do this",
-                cause=f"mounts and cached data are changed by user {self._uid} and root",
-                remedy="Run the command as that user",
-            )
-        if error is not None:
-            call.fail(error)
-            return
-        self._lookups.submit(partial(self._in_thread, call, self._admin.run, request))

@@ -26,7 +26,7 @@ from millpond.store.lease import LeaseKeeper
 from millpond.store.meta import Metas
 from millpond.store.reconcile import Reconciler
 from millpond.store.space import Space, Victim, block_key, meta_key
-from millpond.store.tree import Tree
+from millpond.store.tree import FILE_MODE, PRIVATE_MODE, Tree
 
 if TYPE_CHECKING:
     import os
@@ -39,6 +39,7 @@ SNAPSHOT_EVERY_S = 60.0
 LOOK_EVERY_S = 1.0
 FIRST_SHARE = 0.80  # of the disk's free space, at first start
 _TOKEN = re.compile(r"[0-9a-f]{64}\Z")
+_TOKENS = {"token": FILE_MODE, "control.token": PRIVATE_MODE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class BlockStore:
         self._node_lock = threading.Lock()
         self._node = self._load_node(capacity_bytes, aliases)
         self.node_id = self._node["node.id"]
-        self.token = self._load_token()
+        self._tokens = {name: self._load_token(name) for name in _TOKENS}
         self._epochs = Epochs(tree)
         capacity = int(self._node["capacity"])
         self._space = Space(chosen, capacity, high, low, self._statvfs)
@@ -162,14 +163,24 @@ class BlockStore:
         self._tree.replace("node.properties", node.render(values).encode(), durable=True)
         return values
 
-    def _load_token(self) -> str:
-        path = self.directory / "token"
+    @property
+    def token(self) -> str:
+        """What a client shows that the kernel does not vouch for: readable by the group."""
+        return self._tokens["token"]
+
+    @property
+    def control_token(self) -> str:
+        """What is shown to change things: readable by this process's user alone."""
+        return self._tokens["control.token"]
+
+    def _load_token(self, name: str) -> str:
+        path = self.directory / name
         with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
             token = path.read_text().strip()
             if _TOKEN.match(token):
                 return token
         token = secrets.token_hex(32)
-        self._tree.replace("token", token.encode(), durable=True)
+        self._tree.replace(name, token.encode(), durable=True, mode=_TOKENS[name])
         return token
 
     def publish_node(self, **properties: str) -> None:
@@ -210,8 +221,9 @@ class BlockStore:
         """Write again what was deleted by hand: the small files at the top."""
         if not (self.directory / "node.properties").exists():
             self.publish_node()
-        if not (self.directory / "token").exists():
-            self._tree.replace("token", self.token.encode(), durable=True)
+        for name, token in self._tokens.items():
+            if not (self.directory / name).exists():
+                self._tree.replace(name, token.encode(), durable=True, mode=_TOKENS[name])
         if self._mounts is not None and not (self.directory / "mounts").exists():
             self._tree.replace("mounts", self._mounts)
         for heal in self._others:

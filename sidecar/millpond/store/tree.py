@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 ROOMS = ("meta", "dirs", "blocks", "staging")
 DIR_MODE = 0o750
 FILE_MODE = 0o640
+PRIVATE_MODE = 0o600
 
 
 class Tree:
@@ -152,8 +153,8 @@ class Tree:
         """A name in staging that nobody had before."""
         return self.directory / "staging" / f"{self._prefix}-{next(self._numbers)}"
 
-    def stage(self) -> tuple[Path, int]:
-        """A new empty file in staging, mode 0640: its path and descriptor (read-write)."""
+    def stage(self, mode: int = FILE_MODE) -> tuple[Path, int]:
+        """A new empty file in staging: its path and descriptor (read-write)."""
         path = self.staging_name()
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
         try:
@@ -161,22 +162,24 @@ class Tree:
         except FileNotFoundError:
             self.make_dir(path.parent)
             fd = self.disk.open(path, flags)
-        self.disk.chmod(fd, FILE_MODE)
+        self.disk.chmod(fd, mode)
         return path, fd
 
-    def replace(self, name: str, data: bytes, *, durable: bool = False) -> os.stat_result:
+    def replace(
+        self, name: str, data: bytes, *, durable: bool = False, mode: int = FILE_MODE
+    ) -> os.stat_result:
         """Make ``name`` hold ``data`` at once for every reader; its new stat.
 
         ``durable`` also syncs: for the few files that must survive a power loss.
         """
-        return self.replace_parts(name, [data], durable=durable)
+        return self.replace_parts(name, [data], durable=durable, mode=mode)
 
     def replace_parts(
-        self, name: str, parts: Iterable[bytes], *, durable: bool = False
+        self, name: str, parts: Iterable[bytes], *, durable: bool = False, mode: int = FILE_MODE
     ) -> os.stat_result:
         """As ``replace``, with the data in parts."""
         target = self.directory / name
-        path, fd = self.stage()
+        path, fd = self.stage(mode)
         try:
             at = 0
             for part in parts:

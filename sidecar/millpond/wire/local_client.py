@@ -136,25 +136,6 @@ class LocalClient:
             report=wire.ReportRequest(touches=touches, bad_pages=bad_pages, counters=counters)
         )
 
-    def mount_add(
-        self, path: str, store_uri: str, options: Mapping[str, str] | None = None, *,
-        unchecked: bool = False,
-    ) -> wire.Mount:  # fmt: skip
-        asked = wire.MountAdd(path=path, store_uri=store_uri, options=options, unchecked=unchecked)
-        return self._admin(mount_add=asked).mount
-
-    def mount_remove(self, path: str) -> wire.Mount:
-        return self._admin(mount_remove=wire.MountRemove(path=path)).mount
-
-    def mounts(self) -> wire.MountTable:
-        return self._admin(mounts=wire.MountsRequest()).mounts
-
-    def evict(self, path: str) -> wire.EvictReply:
-        return self._admin(evict=wire.EvictRequest(path=path)).evict
-
-    def stats(self) -> wire.StatsReply:
-        return self._admin(stats=wire.StatsRequest()).stats
-
     # -- frames ------------------------------------------------------------------------------
 
     def _greet(self, token: str) -> wire.HelloReply:
@@ -166,9 +147,6 @@ class LocalClient:
         if not PROTOCOL_MIN <= reply.protocol <= PROTOCOL_MAX:
             raise ProtocolMismatch(f"the sidecar chose protocol {reply.protocol}")
         return reply
-
-    def _admin(self, **verb: Any) -> wire.AdminReply:
-        return self._one(admin=wire.AdminRequest(**verb)).admin
 
     def _one(self, **verb: Any) -> wire.Reply:
         for reply in self._replies(**verb):

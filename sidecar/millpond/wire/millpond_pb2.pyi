@@ -32,7 +32,7 @@ INLINE: FillResult
 DIRECT: FillResult
 
 class Request(_message.Message):
-    __slots__ = ("id", "hello", "stat", "list", "fill", "locate", "report", "admin")
+    __slots__ = ("id", "hello", "stat", "list", "fill", "locate", "report")
     ID_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
     STAT_FIELD_NUMBER: _ClassVar[int]
@@ -40,7 +40,6 @@ class Request(_message.Message):
     FILL_FIELD_NUMBER: _ClassVar[int]
     LOCATE_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
-    ADMIN_FIELD_NUMBER: _ClassVar[int]
     id: int
     hello: HelloRequest
     stat: StatRequest
@@ -48,11 +47,10 @@ class Request(_message.Message):
     fill: FillRequest
     locate: LocateRequest
     report: ReportRequest
-    admin: AdminRequest
-    def __init__(self, id: _Optional[int] = ..., hello: _Optional[_Union[HelloRequest, _Mapping]] = ..., stat: _Optional[_Union[StatRequest, _Mapping]] = ..., list: _Optional[_Union[ListRequest, _Mapping]] = ..., fill: _Optional[_Union[FillRequest, _Mapping]] = ..., locate: _Optional[_Union[LocateRequest, _Mapping]] = ..., report: _Optional[_Union[ReportRequest, _Mapping]] = ..., admin: _Optional[_Union[AdminRequest, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ..., hello: _Optional[_Union[HelloRequest, _Mapping]] = ..., stat: _Optional[_Union[StatRequest, _Mapping]] = ..., list: _Optional[_Union[ListRequest, _Mapping]] = ..., fill: _Optional[_Union[FillRequest, _Mapping]] = ..., locate: _Optional[_Union[LocateRequest, _Mapping]] = ..., report: _Optional[_Union[ReportRequest, _Mapping]] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ("id", "more", "error", "hello", "stat", "list", "progress", "fill", "locate", "report", "admin")
+    __slots__ = ("id", "more", "error", "hello", "stat", "list", "progress", "fill", "locate", "report")
     ID_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
@@ -63,7 +61,6 @@ class Reply(_message.Message):
     FILL_FIELD_NUMBER: _ClassVar[int]
     LOCATE_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
-    ADMIN_FIELD_NUMBER: _ClassVar[int]
     id: int
     more: bool
     error: Error
@@ -74,8 +71,7 @@ class Reply(_message.Message):
     fill: FillReply
     locate: LocateReply
     report: ReportReply
-    admin: AdminReply
-    def __init__(self, id: _Optional[int] = ..., more: _Optional[bool] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., hello: _Optional[_Union[HelloReply, _Mapping]] = ..., stat: _Optional[_Union[FileInfo, _Mapping]] = ..., list: _Optional[_Union[ListReply, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., fill: _Optional[_Union[FillReply, _Mapping]] = ..., locate: _Optional[_Union[LocateReply, _Mapping]] = ..., report: _Optional[_Union[ReportReply, _Mapping]] = ..., admin: _Optional[_Union[AdminReply, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ..., more: _Optional[bool] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., hello: _Optional[_Union[HelloReply, _Mapping]] = ..., stat: _Optional[_Union[FileInfo, _Mapping]] = ..., list: _Optional[_Union[ListReply, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., fill: _Optional[_Union[FillReply, _Mapping]] = ..., locate: _Optional[_Union[LocateReply, _Mapping]] = ..., report: _Optional[_Union[ReportReply, _Mapping]] = ...) -> None: ...
 
 class Error(_message.Message):
     __slots__ = ("code", "problem", "cause", "remedy", "retriable")
@@ -343,33 +339,7 @@ class CacheControl(_message.Message):
     admission: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, admission: _Optional[_Iterable[str]] = ...) -> None: ...
 
-class AdminRequest(_message.Message):
-    __slots__ = ("mount_add", "mount_remove", "mounts", "evict", "stats")
-    MOUNT_ADD_FIELD_NUMBER: _ClassVar[int]
-    MOUNT_REMOVE_FIELD_NUMBER: _ClassVar[int]
-    MOUNTS_FIELD_NUMBER: _ClassVar[int]
-    EVICT_FIELD_NUMBER: _ClassVar[int]
-    STATS_FIELD_NUMBER: _ClassVar[int]
-    mount_add: MountAdd
-    mount_remove: MountRemove
-    mounts: MountsRequest
-    evict: EvictRequest
-    stats: StatsRequest
-    def __init__(self, mount_add: _Optional[_Union[MountAdd, _Mapping]] = ..., mount_remove: _Optional[_Union[MountRemove, _Mapping]] = ..., mounts: _Optional[_Union[MountsRequest, _Mapping]] = ..., evict: _Optional[_Union[EvictRequest, _Mapping]] = ..., stats: _Optional[_Union[StatsRequest, _Mapping]] = ...) -> None: ...
-
-class AdminReply(_message.Message):
-    __slots__ = ("mount", "mounts", "evict", "stats")
-    MOUNT_FIELD_NUMBER: _ClassVar[int]
-    MOUNTS_FIELD_NUMBER: _ClassVar[int]
-    EVICT_FIELD_NUMBER: _ClassVar[int]
-    STATS_FIELD_NUMBER: _ClassVar[int]
-    mount: Mount
-    mounts: MountTable
-    evict: EvictReply
-    stats: StatsReply
-    def __init__(self, mount: _Optional[_Union[Mount, _Mapping]] = ..., mounts: _Optional[_Union[MountTable, _Mapping]] = ..., evict: _Optional[_Union[EvictReply, _Mapping]] = ..., stats: _Optional[_Union[StatsReply, _Mapping]] = ...) -> None: ...
-
-class MountAdd(_message.Message):
+class MountAddRequest(_message.Message):
     __slots__ = ("path", "store_uri", "options", "unchecked")
     class OptionsEntry(_message.Message):
         __slots__ = ("key", "value")
@@ -388,7 +358,7 @@ class MountAdd(_message.Message):
     unchecked: bool
     def __init__(self, path: _Optional[str] = ..., store_uri: _Optional[str] = ..., options: _Optional[_Mapping[str, str]] = ..., unchecked: _Optional[bool] = ...) -> None: ...
 
-class MountRemove(_message.Message):
+class MountRemoveRequest(_message.Message):
     __slots__ = ("path",)
     PATH_FIELD_NUMBER: _ClassVar[int]
     path: str

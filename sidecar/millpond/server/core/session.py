@@ -25,10 +25,6 @@ class Peer:
         """Root, the sidecar's own user, and members of the cache directory's group may."""
         return self.uid is not None and (self.uid in (0, own_uid) or cache_gid in self.gids)
 
-    def may_change(self, own_uid: int) -> bool:
-        """Mounts are changed and files evicted by root and the sidecar's own user."""
-        return self.uid is not None and self.uid in (0, own_uid)
-
 
 class Budget:
     """Requests in hand over all connections."""

@@ -1,0 +1,68 @@
+"""The control service as the .proto declares it, and what its two ends agree on.
+
+No code is generated for it: the descriptor names every method and its messages.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from millpond.model.sizes import MIB
+from millpond.wire import millpond_pb2 as wire
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SOCKET = "control.sock"
+READ_TOKEN = "token"
+CHANGE_TOKEN = "control.token"
+"""Files of the cache directory."""
+AUTHORIZATION = "authorization"
+ERROR = "millpond-error-bin"
+MAX_REQUEST_BYTES = MIB
+MAX_REPLY_BYTES = 64 * MIB
+MAX_METADATA_BYTES = 64 * 1024
+PING_S, PING_ANSWER_S = 10, 5
+"""A peer that answers no ping is gone: a call that takes long needs no deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method. ``handler`` is its name in Python: ``mount_add`` for MountAdd."""
+
+    name: str
+    path: str
+    handler: str
+    request: Any
+    reply: Any
+
+
+def _methods() -> dict[str, Method]:
+    service = wire.DESCRIPTOR.services_by_name["Control"]
+    found = {}
+    for declared in service.methods:
+        handler = re.sub(r"(?<!^)(?=[A-Z])", "_", declared.name).lower()
+        found[handler] = Method(
+            declared.name,
+            f"/{service.full_name}/{declared.name}",
+            handler,
+            getattr(wire, declared.input_type.name),
+            getattr(wire, declared.output_type.name),
+        )
+    return found
+
+
+METHODS = _methods()
+
+
+def address(directory: Path) -> str:
+    """Where the sidecar of a cache directory listens, as gRPC writes it."""
+    return "unix:" + quote(os.fspath(directory.absolute() / SOCKET))
+
+
+def bearer(token: str) -> str:
+    return f"Bearer {token}"
