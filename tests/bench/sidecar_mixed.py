@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
         }
         with ProcessSidecar(root / "cache", root / "log", **env) as sidecar:
             client = sidecar.await_client()
-            client.mount_add("/d", f"file://{root}/data")
+            sidecar.control.mount_add("/d", f"file://{root}/data")
             while not client.stat("/d/old", force=True).file_id:
                 time.sleep(0.1)
             info = client.stat("/d/old")
@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> int:
             stop.set()
             filled = out.get()
             process.join()
-            stats = client.stats()
+            stats = sidecar.control.stats()
             report = {
                 "stat_rate": args.rate,
                 "idle": figures(idle),

@@ -56,7 +56,7 @@ def measure(directory: Path, log: Path, blocks: int, *, wait_s: float) -> dict[s
         client.stat("/")
         serving_s = time.perf_counter() - began
         until = time.perf_counter() + wait_s
-        while (seen := client.stats().blocks) != blocks:
+        while (seen := sidecar.control.stats().blocks) != blocks:
             if time.perf_counter() > until:
                 raise SystemExit(f"{seen} of {blocks} blocks counted after {wait_s} s")
             time.sleep(0.1)

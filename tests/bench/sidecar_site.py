@@ -33,7 +33,7 @@ def folder_site(files: int = 100, **env: str) -> Iterator[tuple[ProcessSidecar, 
         env = {"MILLPOND_FRESHNESS_MS": "1h", "MILLPOND_CACHE_CAPACITY_BYTES": "1GiB"} | env
         with ProcessSidecar(root / "cache", root / "log", **env) as sidecar:
             with sidecar.await_client() as client:
-                client.mount_add("/d", f"file://{root}/data")
+                sidecar.control.mount_add("/d", f"file://{root}/data")
                 paths = [f"/d/part-{i:05d}.parquet" for i in range(files)]
                 for path in paths:  # a file changed just now has no certain version for 2 s
                     while not client.stat(path, force=True).file_id:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import obstore
 from obstore.store import S3Store
 
+from millpond.control import Control
 from millpond.testing.s3_gateway import S3Gateway
 from millpond.testing.store_model import StoreModel
 from millpond.wire.local_client import LocalClient
@@ -178,8 +179,8 @@ class Site(_Opened):
 
     def evict(self, path: str = COLD) -> None:
         """Forgets everything cached at and below ``path``."""
-        with LocalClient.connect(self.cache_dir) as client:
-            client.evict(path)
+        with Control(self.cache_dir) as control:
+            control.evict(path)
 
     def another_path(self) -> Path:
         """A path of the cache directory that nobody has used yet."""

@@ -60,15 +60,15 @@ def test_what_is_not_admitted_is_read_directly_and_counted(
 ) -> None:
     rules = "admit glob=small; bypass glob=**/_tmp/**; bypass min=16MiB scan=sequential"
     with sidecar.client() as client:
-        client.mount_add("/m", f"file://{tree}", {"admission": rules})
-        (mount,) = client.mounts().mounts
+        sidecar.control.mount_add("/m", f"file://{tree}", {"admission": rules})
+        (mount,) = sidecar.control.mounts()
         assert "; ".join(mount.control.admission) == rules
         info = client.stat("/m/t/a.parquet")
         told = client.fill(
             info.path, info.file_id, [(0, MIB)], window=8 * MIB, intent=wire.Intent.SEQUENTIAL
         )
         assert (told.result, told.reason) == (DIRECT, "not_admitted")
-        assert client.stats().blocks == 0
+        assert sidecar.control.stats().blocks == 0
         told = client.fill(info.path, info.file_id, [(0, MIB)], intent=wire.Intent.RANDOM)
         assert told.result == PRESENT
         assert cached(sidecar.directory, info.file_id, 0, MIB) == CONTENT[:MIB]
@@ -77,7 +77,7 @@ def test_what_is_not_admitted_is_read_directly_and_counted(
             assert client.fill(shut.path, shut.file_id, [(0, 5)], intent=intent).result == DIRECT
         small = client.stat("/m/small")
         assert client.fill(small.path, small.file_id, [(0, 5)], inline_max=9).data == b"small"
-        assert client.stats().blocks == 1
+        assert sidecar.control.stats().blocks == 1
     name = 'millpond_bypassed_fills_total{mount="/m",rule="bypass '
     assert metric(sidecar, name + 'glob=**/_tmp/**"}') == 2
     assert metric(sidecar, name + 'min=16MiB scan=sequential"}') == 1
@@ -87,16 +87,13 @@ def test_what_is_not_admitted_is_read_directly_and_counted(
 def test_a_python_reader_gets_the_bytes_of_what_is_not_admitted(
     sidecar: LoopSidecar, tree: Path
 ) -> None:
-    with sidecar.client() as client:
-        client.mount_add("/m", f"file://{tree}", {"admission": "bypass"})
+    sidecar.control.mount_add("/m", f"file://{tree}", {"admission": "bypass"})
     fs = CacheFileSystem(cache_dir=str(sidecar.directory), skip_instance_cache=True)
     assert fs.cat_file("/m/t/a.parquet") == CONTENT
-    with sidecar.client() as client:
-        assert client.stats().blocks == 0
+    assert sidecar.control.stats().blocks == 0
 
 
 def test_a_bad_rule_is_refused_by_its_name(sidecar: LoopSidecar, tree: Path) -> None:
-    with sidecar.client() as client:
-        with pytest.raises(InvalidSetting, match=r"rule 2 of option admission of mount /m"):
-            client.mount_add("/m", f"file://{tree}", {"admission": "admit; deny glob=x"})
-        assert not client.mounts().mounts
+    with pytest.raises(InvalidSetting, match=r"rule 2 of option admission of mount /m"):
+        sidecar.control.mount_add("/m", f"file://{tree}", {"admission": "admit; deny glob=x"})
+    assert not sidecar.control.mounts()

@@ -20,6 +20,7 @@ import pytest
 
 from millpond.cli import app, checks
 from millpond.cli.reading import read_range
+from millpond.control import Control
 from millpond.errors import FileChanged, SidecarUnavailable
 from millpond.settings import Settings
 from millpond.wire.local_client import LocalClient
@@ -265,9 +266,9 @@ def test_load_ends_cleanly_with_ctrl_c(shell: Shell, tmp_path: Path) -> None:
     shell.run("mount", "add", "/much", f"file://{tmp_path}")
     time.sleep(2.1)  # until the file store takes the versions for strong
     process = shell.popen("load", "/much", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    with LocalClient.connect(shell.directory) as client:
+    with Control(shell.directory) as control:
         until = time.monotonic() + 30
-        while client.stats().used_bytes < 150 * MIB:
+        while control.stats().used_bytes < 150 * MIB:
             assert time.monotonic() < until
             assert process.poll() is None
             time.sleep(0.01)

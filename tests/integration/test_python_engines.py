@@ -125,7 +125,7 @@ class _ByTheStore(CacheFileSystem):
 @pytest.fixture(scope="module")
 def folder_fs(site: PythonSite, tmp_path_factory: pytest.TempPathFactory) -> _ByTheStore:
     folder = tmp_path_factory.mktemp("folder")
-    site.client.mount_add("/f", f"file://{folder}", {"freshness": "0s"})
+    site.sidecar.control.mount_add("/f", f"file://{folder}", {"freshness": "0s"})
     return _ByTheStore(str(folder), site.directory)
 
 

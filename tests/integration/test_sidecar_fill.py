@@ -50,7 +50,7 @@ class Site:
         return f"/m/{key}"
 
     def counters(self) -> wire.MountStats:
-        (mount,) = self.client.stats().mounts
+        (mount,) = self.sidecar.control.stats().mounts
         return mount
 
 
@@ -61,8 +61,7 @@ def site(tmp_path: Path, s3_gateway: S3Gateway) -> Iterator[Site]:
     )  # fmt: skip
     with LoopSidecar(settings) as sidecar:
         bucket = s3_gateway.new_bucket()
-        with sidecar.client() as client:
-            client.mount_add("/m", f"s3://{bucket}", s3_gateway.mount_options())
+        sidecar.control.mount_add("/m", f"s3://{bucket}", s3_gateway.mount_options())
         site = Site(sidecar, s3_gateway, bucket)
         yield site
         site.client.close()
@@ -206,7 +205,7 @@ def test_a_full_disk_sends_large_reads_direct_and_still_serves_small_ones(
     settings = Settings(cache_dir=tmp_path / "cache", http_port=0, cache_capacity_bytes=64 * MIB)
     with LoopSidecar(settings) as sidecar, sidecar.client() as client:
         bucket = s3_gateway.new_bucket()
-        client.mount_add("/m", f"s3://{bucket}", s3_gateway.mount_options())
+        sidecar.control.mount_add("/m", f"s3://{bucket}", s3_gateway.mount_options())
         data = CONTENT + CONTENT
         s3_gateway.put_object(bucket, "wide", data)
         info = client.stat("/m/wide")
@@ -215,7 +214,7 @@ def test_a_full_disk_sends_large_reads_direct_and_still_serves_small_ones(
         at = 100 * MIB
         small = client.fill("/m/wide", info.file_id, [(at, 5 * KIB)], inline_max=MIB)
         assert small.data == data[at : at + 5 * KIB]
-        assert client.stats().used_bytes <= 64 * MIB
+        assert sidecar.control.stats().used_bytes <= 64 * MIB
 
 
 def test_a_rotten_page_that_is_reported_is_fetched_anew(site: Site) -> None:
@@ -234,12 +233,12 @@ def test_a_rotten_page_that_is_reported_is_fetched_anew(site: Site) -> None:
     again = site.client.fill(path, info.file_id, [(0, 2 * MIB)])
     assert again.blocks[0].generation != named.generation
     assert cached(site.directory, info.file_id, 0, 2 * MIB) == CONTENT[: 2 * MIB]
-    assert site.client.stats().counters["hit_bytes"] == 11
+    assert site.sidecar.control.stats().counters["hit_bytes"] == 11
     settings = Settings(cache_dir=site.directory)
     (told,) = (f for f in checks.sidecar(settings) if f.check == "pages")
     assert (told.level, told.text.split()[0]) == (checks.Level.warning, "1")
     assert "smartctl" in told.remedy
-    said = summarise(site.client.stats())
+    said = summarise(site.sidecar.control.stats())
     assert said["bad_pages"] == 1
     assert "1 cached pages were bad" in said["warnings"][0]
     assert "smartctl" in said["warnings"][0]
@@ -304,13 +303,13 @@ def test_evict_and_mount_verbs(site: Site) -> None:
     path = site.put("dir/evicted", CONTENT[: 3 * MIB])
     info = site.client.stat(path)
     site.client.fill(path, info.file_id, [(0, 3 * MIB)])
-    gone = site.client.evict("/m/dir")
+    gone = site.sidecar.control.evict("/m/dir")
     assert gone.files == 1
     assert gone.bytes >= 3 * MIB
     assert not (site.directory / block_name(info.file_id, 0)).exists()
-    (listed,) = site.client.mounts().mounts
+    (listed,) = site.sidecar.control.mounts()
     assert (listed.path, listed.root) == ("/m", site.bucket)
-    assert site.client.mount_remove("/m").path == "/m"
+    assert site.sidecar.control.mount_remove("/m").path == "/m"
     with pytest.raises(MountNotFound):
         site.client.fill(path, info.file_id, [(0, 1)])
 

@@ -27,10 +27,10 @@ CONTENT = random.Random(17).randbytes(40 * MIB)
 CAPACITY = {"MILLPOND_CACHE_CAPACITY_BYTES": "256MiB"}
 
 
-def mount(client: LocalClient, gateway: S3Gateway) -> wire.FileInfo:
+def mount(sidecar: ProcessSidecar, client: LocalClient, gateway: S3Gateway) -> wire.FileInfo:
     bucket = gateway.new_bucket()
     gateway.put_object(bucket, "file", CONTENT)
-    client.mount_add("/m", f"s3://{bucket}", gateway.mount_options())
+    sidecar.control.mount_add("/m", f"s3://{bucket}", gateway.mount_options())
     return client.stat("/m/file")
 
 
@@ -42,7 +42,7 @@ def test_killed_in_mid_fill_it_comes_back_with_what_it_had(
         ProcessSidecar(directory, tmp_path / "1.log", **CAPACITY) as first,
         first.await_client() as client,
     ):
-        info = mount(client, s3_gateway)
+        info = mount(first, client, s3_gateway)
         client.fill("/m/file", info.file_id, [(0, 16 * MIB)])
 
         def kill(_: int) -> None:
@@ -58,7 +58,7 @@ def test_killed_in_mid_fill_it_comes_back_with_what_it_had(
     ):
         assert client.stat("/m/file").file_id == info.file_id
         client.fill("/m/file", info.file_id, [(0, 16 * MIB)])
-        assert client.stats().mounts[0].get == 0, "what was on disk was fetched again"
+        assert second.control.stats().mounts[0].get == 0, "what was on disk was fetched again"
         assert client.fill("/m/file", info.file_id, [(0, len(CONTENT))]).result == 0
         assert cached(directory, info.file_id, 0, len(CONTENT)) == CONTENT
 
@@ -67,7 +67,7 @@ def test_a_directory_deleted_by_hand_heals(tmp_path: Path, s3_gateway: S3Gateway
     directory = tmp_path / "cache"
     with ProcessSidecar(directory, tmp_path / "log", **CAPACITY) as sidecar:
         with sidecar.await_client() as client:
-            info = mount(client, s3_gateway)
+            info = mount(sidecar, client, s3_gateway)
             client.fill("/m/file", info.file_id, [(0, 4 * MIB)])
         shutil.rmtree(directory)
         with sidecar.await_client() as client:
@@ -78,9 +78,8 @@ def test_a_directory_deleted_by_hand_heals(tmp_path: Path, s3_gateway: S3Gateway
         while not (directory / "namespace.db").exists() and time.monotonic() < until:
             time.sleep(0.05)
     with ProcessSidecar(directory, tmp_path / "log", **CAPACITY) as sidecar:
-        client = sidecar.await_client()
-        assert [m.path for m in client.mounts().mounts] == ["/m"], "the mounts did not survive"
-        client.close()
+        sidecar.await_client().close()
+        assert [m.path for m in sidecar.control.mounts()] == ["/m"], "the mounts did not survive"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -92,7 +91,7 @@ def test_a_signal_ends_it_cleanly_in_mid_fill(
         ProcessSidecar(directory, tmp_path / "log", **CAPACITY) as sidecar,
         sidecar.await_client() as client,
     ):
-        info = mount(client, s3_gateway)
+        info = mount(sidecar, client, s3_gateway)
         assert (directory / "lease").exists()
         client.fill("/m/file", info.file_id, [(0, 1)], window=32 * MIB, stream=1)
         sidecar.process.send_signal(number)

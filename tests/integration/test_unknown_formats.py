@@ -38,7 +38,7 @@ class Site:
         self.files: dict[str, Path] = {}
         with LoopSidecar(self.settings) as sidecar:
             with sidecar.client() as client:
-                client.mount_add("/m", f"file://{self.data}")
+                sidecar.control.mount_add("/m", f"file://{self.data}")
                 for name in CONTENT:
                     self._await_strong(client.stat, f"/m/{name}")
             self.read(sidecar)
@@ -99,8 +99,8 @@ def test_files_of_another_format_are_kept_or_written_anew(which: str, site: Site
     with LoopSidecar(site.settings) as sidecar:
         site.read(sidecar)
         with sidecar.client() as client:
-            assert [m.path for m in client.mounts().mounts] == ["/m"]
-            assert client.stats().counters["corrupt_pages"] == 0
+            assert [m.path for m in sidecar.control.mounts()] == ["/m"]
+            assert sidecar.control.stats().counters["corrupt_pages"] == 0
             located = client.locate("/m/big", 0, len(CONTENT["big"])).locations
             assert sum(x.cached_bytes for x in located) == len(CONTENT["big"])
     kept = site.aside()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hmac
 import logging
 import os
+import threading
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -67,6 +68,7 @@ class ControlServer:
         self._server: grpc.Server | None = None
         self._path: Path | None = None
         self._gid = -1
+        self._lock = threading.Lock()
 
     def listen(self, directory: Path, gid: int) -> None:
         """Listen in a cache directory that is ours. Raises CacheDirUnusable."""
@@ -90,13 +92,15 @@ class ControlServer:
 
     def heal(self) -> None:
         """Listen anew where the socket file was deleted by hand. Raises as ``listen``."""
-        if self._server is not None and self._path is not None and not self._path.exists():
-            self._server.stop(0).wait(GRACE_S)
-            self.listen(self._path.parent, self._gid)
+        with self._lock:
+            if self._server is not None and self._path is not None and not self._path.exists():
+                self._server.stop(0).wait(GRACE_S)
+                self.listen(self._path.parent, self._gid)
 
     def stop(self, timeout_s: float) -> bool:
         """Take no more calls, end those in hand; False when some outlast the time given."""
-        server, self._server = self._server, None
+        with self._lock:
+            server, self._server = self._server, None
         if server is not None:
             server.stop(min(GRACE_S, timeout_s)).wait(timeout_s)
         return self._threads.workers.close(timeout_s)

@@ -411,8 +411,7 @@ def test_doctor_tells_of_names_that_are_not_shown(run: Run, tmp_path: Path) -> N
             pass
     settings = Settings(cache_dir=tmp_path / "cache", http_port=0)
     with LoopSidecar(settings) as sidecar:
-        with sidecar.client() as client:
-            client.mount_add("/m", f"file://{tmp_path}/data")
+        sidecar.control.mount_add("/m", f"file://{tmp_path}/data")
         _, out, _ = run("doctor --json")
         told = {f["check"]: f for f in json.loads(out)["findings"]}
         assert told["names"]["text"] == "2 names that are not UTF-8 are not shown"

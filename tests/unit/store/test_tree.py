@@ -37,7 +37,9 @@ def test_modes_and_group_do_not_depend_on_the_umask(tmp_path, open_store, umask)
         os.umask(old)
     files = {p for p in directory.rglob("*") if p.is_file()}
     assert {p.name for p in files} >= {"lease", "token", "epochs", "mounts", "node.properties", "0"}
-    assert {mode(p) for p in files - {directory / "lock"}} == {0o640}
+    private = {directory / "control.token"}
+    assert {mode(p) for p in files - {directory / "lock"} - private} == {0o640}
+    assert {mode(p) for p in private} == {0o600}
     assert not mode(directory / "lock") & 0o007
     assert {mode(p) for p in directory.rglob("*") if p.is_dir()} == {0o2750}
     assert mode(directory) & 0o777 == 0o750
