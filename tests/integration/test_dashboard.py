@@ -34,8 +34,8 @@ def sidecar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopSidecar]:
     settings = Settings(cache_dir=base / "cache", cache_capacity_bytes=1 << 30, http_port=0)
     with LoopSidecar(settings) as running:
         with running.client() as client:
-            client.mount_add("/lake", f"file://{base}/private-bucket")
-            client.mount_add(HOSTILE, f"file://{base}/private-bucket")
+            running.control.mount_add("/lake", f"file://{base}/private-bucket")
+            running.control.mount_add(HOSTILE, f"file://{base}/private-bucket")
             info = client.stat("/lake/private-name")
             while not info.file_id:  # until the store takes the version for strong
                 time.sleep(0.1)
