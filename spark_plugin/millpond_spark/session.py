@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import quote
 
-import crc32c
-from google.protobuf.message import DecodeError
-
-import millpond_jars
-from millpond import settings
-from millpond.errors import (
-    CacheDirUnusable,
-    Corrupt,
-    InvalidSetting,
-    MountNotFound,
-    NotSupported,
-)
-from millpond.model.paths import parse_uri
-from millpond.model.records import parse_mounts
-from millpond.wire import millpond_pb2 as wire
+from millpond import engine
+from millpond.errors import InvalidSetting
 from millpond_spark import s3a as connector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
-FILE_SYSTEM = "io.millpond.fs.CacheFileSystem"
 ABSTRACT_FILE_SYSTEM = "io.millpond.fs.CacheAbstractFileSystem"
 # Reading a section from elsewhere costs a fraction of a second; Spark's default waits 3 s for it.
 LOCALITY_WAIT = "300ms"
@@ -64,19 +49,19 @@ def conf(
 
     Raises InvalidSetting, MountNotFound, NotSupported (the client jar is not built), Corrupt.
     """
-    directory = _directory(cache_dir)
+    directory = engine.cache_directory(cache_dir)
     given = {key: _text(key, value) for key, value in extra.items()}
-    jars = [_client_jar()]
+    jars = [engine.client_jar()]
     result = {
-        "spark.hadoop.fs.cache.impl": FILE_SYSTEM,
+        "spark.hadoop.fs.cache.impl": engine.FILE_SYSTEM,
         "spark.hadoop.fs.AbstractFileSystem.cache.impl": ABSTRACT_FILE_SYSTEM,
         "spark.hadoop.fs.cache.dir": str(directory),
         "spark.locality.wait": LOCALITY_WAIT,
     }
-    chosen = _chosen(directory, mounts)
+    chosen = engine.chosen_mounts(directory, mounts)
     if fallback:
         if chosen:
-            result[MOUNTS] = mount_list(chosen)
+            result[MOUNTS] = engine.mount_list(chosen)
         for mount in chosen:
             result |= {f"spark.hadoop.{k}": v for k, v in sorted(mount.direct_conf.items())}
         if mounts is None or any(m.store_uri.startswith("s3a:") for m in chosen):
@@ -100,19 +85,6 @@ def advice(settings: Mapping[str, str]) -> list[str]:
     return []
 
 
-def mount_list(mounts: Iterable[wire.Mount]) -> str:
-    """Mounts as the client's setting ``fs.cache.mounts`` takes them: ``/path=store URI,…``.
-
-    What would end a path or a URI is escaped as ``%xx``, and so is all that a shell or Hadoop's
-    ``${…}`` would take for its own: the text needs no quotes anywhere.
-    """
-    return ",".join(f"{_plain(mount.path)}={_plain(mount.store_uri)}" for mount in mounts)
-
-
-def _plain(text: str) -> str:
-    return quote(text, safe="/:@").replace("~", "%7E")
-
-
 def as_arguments(settings: Mapping[str, str]) -> str:
     """For ``spark-submit $(…)``, quoted for a shell where needed."""
     pairs = (f"{key}={value}" for key, value in settings.items() if key != "spark.jars")
@@ -132,17 +104,6 @@ def _escaped(value: str) -> str:
     return "\\" + text if text[:1].isspace() else text
 
 
-def _directory(named: str | Path | None) -> Path:
-    if named is None:
-        return settings.load().cache_dir
-    path = Path(named).expanduser().absolute()
-    if path.exists() and not path.is_dir():
-        raise InvalidSetting(
-            f"cache_dir is {str(named)!r}", cause="it is no directory", remedy="Name a directory"
-        )
-    return path
-
-
 def _text(key: str, value: str | int | float | bool) -> str:
     if not key.startswith("spark."):
         raise InvalidSetting(
@@ -155,13 +116,6 @@ def _text(key: str, value: str | int | float | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _client_jar() -> Path:
-    try:
-        return millpond_jars.client()
-    except FileNotFoundError as e:
-        raise NotSupported("the client jar is missing", cause=str(e)) from None
-
-
 def _s3a_jars(choice: S3A) -> list[Path]:
     if choice not in ("present", "fetch", "none"):
         raise InvalidSetting(f"s3a is {choice!r}", cause="allowed: present, fetch, none")
@@ -172,44 +126,3 @@ def _s3a_jars(choice: S3A) -> list[Path]:
         return connector.fetch()
     same = home is not None and connector.hadoop_version(home) == connector.HADOOP_VERSION
     return connector.found() if same else []
-
-
-def _chosen(directory: Path, names: Iterable[str] | None) -> list[wire.Mount]:
-    if isinstance(names, str):
-        raise InvalidSetting(
-            f"mounts is {names!r}", cause="it is one text", remedy=f"Write mounts=[{names!r}]"
-        )
-    if names is None:
-        return read_mounts(directory)
-    table = {mount.path: mount for mount in read_mounts(directory)}
-    chosen = []
-    for name in map(parse_uri, names):
-        if name not in table:
-            raise MountNotFound(
-                f"{name} is not mounted",
-                cause=f"{directory / 'mounts'} has {', '.join(sorted(table)) or 'no mount'}",
-                remedy=f"`millpond mount add {name} <store URI>` adds it",
-            )
-        chosen.append(table[name])
-    return chosen
-
-
-def read_mounts(directory: Path) -> list[wire.Mount]:
-    """The mounts a sidecar published in its cache directory; none before its first start."""
-    file = directory / "mounts"
-    try:
-        data = file.read_bytes()
-    except FileNotFoundError:
-        return []
-    except OSError as e:
-        raise CacheDirUnusable(
-            f"{file} can't be read",
-            cause=e.strerror or str(e),
-            remedy="Join the group that owns the cache directory",
-        ) from None
-    try:
-        return list(wire.MountTable.FromString(parse_mounts(data, crc32c.crc32c)).mounts)
-    except (DecodeError, Corrupt) as e:
-        raise Corrupt(
-            f"{file} does not parse", cause=str(e), remedy="Restart the sidecar: it is rewritten"
-        ) from None

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import crc32c
 import pytest
 
+from millpond.engine import read_mounts
 from millpond.testing.store_model import Fault, StoreModel
-from millpond_spark.session import read_mounts
 from tests.integration.test_jvm_client import MIB, Bucket, Site, await_fallback, content
 
 if TYPE_CHECKING:

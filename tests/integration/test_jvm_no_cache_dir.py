@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import crc32c
 import pytest
 
+from millpond.engine import mount_list, read_mounts
 from millpond.wire import millpond_pb2 as wire
-from millpond_spark.session import mount_list, read_mounts
 from tests.integration.jvm_probe import Probe, ProbeError
 from tests.integration.test_jvm_client import MIB, S3A_KEYS, Folder, Site, content, running
 

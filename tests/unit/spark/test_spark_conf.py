@@ -15,6 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 import millpond_jars
+from millpond import engine
 from millpond.errors import (
     Corrupt,
     InvalidPath,
@@ -88,7 +89,7 @@ def test_names_the_mounts_for_nodes_without_a_cache_dir(cache_dir: Path) -> None
 
 def test_odd_names_in_the_mount_list_need_no_quotes() -> None:
     odd = "/a b,c=d%~${x}*'é"
-    text = session.mount_list([wire.Mount(path=odd, store_uri=f"file://{odd}")])
+    text = engine.mount_list([wire.Mount(path=odd, store_uri=f"file://{odd}")])
     assert shlex.quote(text) == text
     path, _, uri = text.partition("=")
     assert (unquote(path), unquote(uri)) == (odd, f"file://{odd}")
