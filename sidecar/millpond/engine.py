@@ -113,5 +113,22 @@ def mount_list(mounts: Iterable[wire.Mount]) -> str:
     return ",".join(f"{_plain(mount.path)}={_plain(mount.store_uri)}" for mount in mounts)
 
 
+def property_text(value: str) -> str:
+    """A value as a Java properties file takes it: what it would swallow is escaped."""
+    text = value.replace("\\", "\\\\").replace("\n", "\\n")
+    return "\\" + text if text[:1].isspace() else text
+
+
+def settings_from(texts: Iterable[str]) -> dict[str, str]:
+    """What ``--set key=value``, repeated, says. Raises InvalidSetting."""
+    pairs = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InvalidSetting(f"--set {text!r} has no '='", remedy="Write --set key=value")
+        pairs[key] = value
+    return pairs
+
+
 def _plain(text: str) -> str:
     return quote(text, safe="/:@").replace("~", "%7E")

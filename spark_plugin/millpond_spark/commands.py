@@ -56,10 +56,11 @@ def spark_conf(
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Print the settings with which Spark reads cache://. They hold no secret of Millpond's."""
+    from millpond import engine
     from millpond_spark import session
 
     settings = session.conf(
-        cache_dir, mount or None, fallback, s3a=s3a.value, **_pairs(extra or [])
+        cache_dir, mount or None, fallback, s3a=s3a.value, **engine.settings_from(extra or [])
     )
     if as_json or form is Format.json:
         text = json.dumps(settings, indent=2)
@@ -101,15 +102,3 @@ def demo(
     options = run.Options(out, directory, keep, rounds, latency_ms, mb_per_s, as_json)
     if not run.run(options):
         raise typer.Exit(1)
-
-
-def _pairs(texts: list[str]) -> dict[str, str]:
-    from millpond.errors import InvalidSetting
-
-    pairs = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise InvalidSetting(f"--set {text!r} has no '='", remedy="Write --set key=value")
-        pairs[key] = value
-    return pairs

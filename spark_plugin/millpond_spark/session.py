@@ -96,12 +96,7 @@ def as_arguments(settings: Mapping[str, str]) -> str:
 
 def as_properties(settings: Mapping[str, str]) -> str:
     """For ``spark-defaults.conf``: a Java properties file, with what it would swallow escaped."""
-    return "\n".join(f"{key} {_escaped(value)}" for key, value in settings.items())
-
-
-def _escaped(value: str) -> str:
-    text = value.replace("\\", "\\\\").replace("\n", "\\n")
-    return "\\" + text if text[:1].isspace() else text
+    return "\n".join(f"{key} {engine.property_text(value)}" for key, value in settings.items())
 
 
 def _text(key: str, value: str | int | float | bool) -> str:

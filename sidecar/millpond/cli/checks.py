@@ -10,14 +10,13 @@ import stat
 import subprocess
 import time
 import zipfile
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crc32c import crc32c
 
 import millpond
+from millpond.cli.findings import Finding, ok, problem, warning
 from millpond.cli.link import connect, control
 from millpond.cli.stats import BAD_PAGES, BAD_PAGES_REMEDY
 from millpond.errors import MillpondError, UnknownFormat
@@ -37,66 +36,38 @@ LOCAL_TYPES = {"ext4", "ext3", "xfs", "btrfs", "zfs", "f2fs", "overlay"}
 REMOTE_TYPES = {"nfs", "nfs4", "cifs", "smb3", "fuse", "fuse.sshfs", "ceph", "glusterfs", "9p"}
 
 
-class Level(StrEnum):
-    ok = "ok"
-    warning = "warning"
-    problem = "problem"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at. ``remedy`` says what to do about anything that is not ok."""
-
-    check: str
-    level: Level
-    text: str
-    remedy: str = ""
-
-
-def _ok(check: str, text: str) -> Finding:
-    return Finding(check, Level.ok, text)
-
-
-def _warning(check: str, text: str, remedy: str) -> Finding:
-    return Finding(check, Level.warning, text, remedy)
-
-
-def _problem(check: str, text: str, remedy: str) -> Finding:
-    return Finding(check, Level.problem, text, remedy)
-
-
 def cache_dir(settings: Settings) -> Iterator[Finding]:
     """Exists, is private to owner and group, and this user is one of them."""
     directory, name = settings.cache_dir, "cache dir"
     try:
         found = directory.stat()
     except FileNotFoundError:
-        yield _problem(
+        yield problem(
             name, f"{directory} does not exist", "`millpond serve` makes it at its first start"
         )
         return
     except OSError as e:
-        yield _problem(
+        yield problem(
             name, f"{directory} can't be entered: {e.strerror}",
             "Join the directory's group, or name another with --cache-dir",
         )  # fmt: skip
         return
     if not stat.S_ISDIR(found.st_mode):
-        yield _problem(name, f"{directory} is no directory", "Name a directory as cache_dir")
+        yield problem(name, f"{directory} is no directory", "Name a directory as cache_dir")
         return
     mode = stat.S_IMODE(found.st_mode)
     if mode & 0o007:
-        yield _problem(
+        yield problem(
             name, f"{directory} is open to everybody (mode {mode:04o})",
             f"chmod o= {directory}: whoever can read it can read what is cached",
         )  # fmt: skip
     elif mode & 0o020:
-        yield _warning(
+        yield warning(
             name, f"{directory} can be changed by its group (mode {mode:04o})",
             f"chmod 0750 {directory}: engines read, the sidecar alone writes",
         )  # fmt: skip
     else:
-        yield _ok(name, f"{directory} has mode {mode:04o}")
+        yield ok(name, f"{directory} has mode {mode:04o}")
     yield _membership(directory, found)
 
 
@@ -107,8 +78,8 @@ def _membership(directory: Path, found: os.stat_result) -> Finding:
         group = str(found.st_gid)
     mine = found.st_uid == os.geteuid() or found.st_gid in {os.getegid(), *os.getgroups()}
     if mine or os.geteuid() == 0:
-        return _ok("group", f"this user may read the cache (group {group})")
-    return _problem(
+        return ok("group", f"this user may read the cache (group {group})")
+    return problem(
         "group", f"this user is not in group {group} and can't read {directory}",
         f"sudo usermod -aG {group} $USER, then log in again; the same for the engines' users",
     )  # fmt: skip
@@ -122,35 +93,35 @@ def disk(settings: Settings) -> Iterator[Finding]:
     space = os.statvfs(at)
     free = space.f_bavail * space.f_frsize
     if full := _full(at):
-        yield _problem("disk", f"{full}: nothing is cached, and the lease runs out", ROOM)
+        yield problem("disk", f"{full}: nothing is cached, and the lease runs out", ROOM)
     elif free < MIN_FREE_BYTES:
-        yield _warning(
+        yield warning(
             "disk", f"{format_size(free)} free",
             "Free some space, or lower cache_capacity_bytes: a full disk serves without caching",
         )  # fmt: skip
     else:
-        yield _ok("disk", f"{format_size(free)} free")
+        yield ok("disk", f"{format_size(free)} free")
     if space.f_files and space.f_favail < MIN_FREE_INODES:
-        yield _warning(
+        yield warning(
             "inodes", f"{space.f_favail} inodes free",
             "Remove small files, or make a file system with more inodes (mkfs -N)",
         )  # fmt: skip
     else:
-        yield _ok("inodes", f"{space.f_favail} inodes free" if space.f_files else "not counted")
+        yield ok("inodes", f"{space.f_favail} inodes free" if space.f_files else "not counted")
     kind = _file_system(at)
     if kind in ("tmpfs", "ramfs"):
-        yield _warning(
+        yield warning(
             "file system", f"{kind}: cached data takes memory and is lost at restart",
             "Use a local disk: its page cache already is the memory tier",
         )  # fmt: skip
     elif kind in REMOTE_TYPES:
-        yield _problem(
+        yield problem(
             "file system", f"{kind} is not a local disk", "Put cache_dir on a disk of this node"
         )
     elif kind in LOCAL_TYPES:
-        yield _ok("file system", kind)
+        yield ok("file system", kind)
     else:
-        yield _warning(
+        yield warning(
             "file system", f"{kind or 'unknown'} is untried", "ext4 and xfs are known to suit"
         )
 
@@ -186,19 +157,19 @@ def sidecar(settings: Settings) -> Iterator[Finding]:
         with control(settings) as sidecar:
             stats = sidecar.stats()
     except MillpondError as e:
-        yield _problem("sidecar", e.problem, e.remedy or "Start it: `millpond serve`")
+        yield problem("sidecar", e.problem, e.remedy or "Start it: `millpond serve`")
     else:
         if stats.version == millpond.__version__:
-            yield _ok("sidecar", f"{stats.version}, up {stats.uptime_s:.0f} s")
+            yield ok("sidecar", f"{stats.version}, up {stats.uptime_s:.0f} s")
         else:
-            yield _warning(
+            yield warning(
                 "sidecar", f"runs {stats.version}, this command is {millpond.__version__}",
                 "Restart the sidecar after an upgrade",
             )  # fmt: skip
         if bad := stats.counters["corrupt_pages"]:
-            yield _warning("pages", BAD_PAGES.format(bad), BAD_PAGES_REMEDY)
+            yield warning("pages", BAD_PAGES.format(bad), BAD_PAGES_REMEDY)
         else:
-            yield _ok("pages", "none was bad since the sidecar's start")
+            yield ok("pages", "none was bad since the sidecar's start")
     yield _lease(settings)
 
 
@@ -210,22 +181,22 @@ def _lease(settings: Settings) -> Finding:
         lease = Lease.parse((settings.cache_dir / "lease").read_bytes(), crc32c)
     except FileNotFoundError:
         why = full or "no sidecar serves this directory"
-        return _problem("lease", f"there is none: {why}", remedy)
+        return problem("lease", f"there is none: {why}", remedy)
     except (OSError, MillpondError) as e:
-        return _problem("lease", f"it can't be read: {e}", remedy)
+        return problem("lease", f"it can't be read: {e}", remedy)
     boot = bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text().replace("-", ""))
     age_ns = time.monotonic_ns() - lease.renewed_ns
     if lease.boot_id != boot:
-        return _problem("lease", "it is from before the machine's last start", remedy)
+        return problem("lease", "it is from before the machine's last start", remedy)
     if age_ns < 0:
-        return _problem(
+        return problem(
             "clock", "the sidecar's monotonic clock is ahead of ours (another time namespace)",
             "Run sidecar and engines in one time namespace, or every open asks the sidecar",
         )  # fmt: skip
     if not lease.good(time.monotonic_ns(), boot):
         why = full or "the sidecar hangs or died"
-        return _problem("lease", f"not renewed for {age_ns / 1e9:.0f} s: {why}", remedy)
-    return _ok("lease", f"renewed {age_ns / 1e9:.1f} s ago by process {lease.pid}")
+        return problem("lease", f"not renewed for {age_ns / 1e9:.0f} s: {why}", remedy)
+    return ok("lease", f"renewed {age_ns / 1e9:.1f} s ago by process {lease.pid}")
 
 
 def records(settings: Settings) -> Iterator[Finding]:
@@ -242,11 +213,11 @@ def records(settings: Settings) -> Iterator[Finding]:
             continue  # no sidecar has run here: told by the other checks
         except (OSError, MillpondError) as e:
             remedy = e.remedy if isinstance(e, UnknownFormat) else ""
-            yield _problem(
+            yield problem(
                 name, f"it can't be read: {e}", remedy or "Restart the sidecar: it is rewritten"
             )
         else:
-            yield _ok(name, "whole")
+            yield ok(name, "whole")
 
 
 def mounts(settings: Settings) -> Iterator[Finding]:
@@ -259,16 +230,16 @@ def mounts(settings: Settings) -> Iterator[Finding]:
                     next(iter(client.list(mount.path)), None)
                 except MillpondError as e:
                     remedy = e.remedy or "Check endpoint and credentials of the mount"
-                    yield _problem(f"mount {mount.path}", str(e), remedy)
+                    yield problem(f"mount {mount.path}", str(e), remedy)
                 else:
-                    yield _ok(f"mount {mount.path}", f"{mount.store_uri} can be listed")
+                    yield ok(f"mount {mount.path}", f"{mount.store_uri} can be listed")
             if odd := sidecar.stats().counters["names_left_out"]:
-                yield _warning(
+                yield warning(
                     "names", f"{odd} names that are not UTF-8 are not shown",
                     "Rename them (convmv -t utf8); the sidecar's log names the directories",
                 )  # fmt: skip
             if not mounted:
-                yield _warning("mounts", "none", "`millpond mount add /path s3a://bucket/prefix`")
+                yield warning("mounts", "none", "`millpond mount add /path s3a://bucket/prefix`")
     except MillpondError:
         return  # told by ``sidecar`` already
 
@@ -278,7 +249,7 @@ def java() -> Iterator[Finding]:
     home = os.environ.get("JAVA_HOME")
     program = shutil.which(f"{home}/bin/java") if home else shutil.which("java")
     if program is None:
-        yield _warning(
+        yield warning(
             "java", "none found", "Engines bring their own, or set JAVA_HOME: 11 or newer"
         )
     else:
@@ -287,12 +258,12 @@ def java() -> Iterator[Finding]:
         )
         match = re.search(r'version "(?:1\.)?(\d+)([^"]*)"', run.stderr + run.stdout)
         if match is None:
-            yield _warning("java", f"{program} does not say its version", "Set JAVA_HOME")
+            yield warning("java", f"{program} does not say its version", "Set JAVA_HOME")
         elif int(match[1]) < 11:
-            yield _problem("java", f"{match[1]}{match[2]} is too old", "Install Java 11 or newer")
+            yield problem("java", f"{match[1]}{match[2]} is too old", "Install Java 11 or newer")
         else:
             socket = "" if int(match[1]) >= 16 else "; below 16 it calls over loopback TCP"
-            yield _ok("java", f"{match[1]}{match[2]}{socket}")
+            yield ok("java", f"{match[1]}{match[2]}{socket}")
     yield _jar()
 
 
@@ -302,19 +273,19 @@ def _jar() -> Finding:
 
         jar = millpond_jars.client()
     except (ImportError, FileNotFoundError) as e:
-        return _problem("jar", str(e), "Install a released wheel, or build the jar as it says")
+        return problem("jar", str(e), "Install a released wheel, or build the jar as it says")
     try:
         with zipfile.ZipFile(jar) as archive:
             manifest = archive.read("META-INF/MANIFEST.MF").decode()
     except (OSError, KeyError, zipfile.BadZipFile) as e:
-        return _problem("jar", f"{jar} is damaged: {e}", "Install or build it again")
+        return problem("jar", f"{jar} is damaged: {e}", "Install or build it again")
     match = re.search(r"^Implementation-Version: *(\S+)", manifest, re.MULTILINE)
     if match and match[1] != millpond.__version__:
-        return _problem(
+        return problem(
             "jar", f"{jar.name} says it is {match[1]}, this is {millpond.__version__}",
             "Install jar and sidecar of one release",
         )  # fmt: skip
-    return _ok("jar", str(jar))
+    return ok("jar", str(jar))
 
 
 def spark_jars(directory: Path) -> Iterator[Finding]:
@@ -322,21 +293,21 @@ def spark_jars(directory: Path) -> Iterator[Finding]:
     name = "hadoop-aws"
     found = {p.name: p for p in directory.glob("*.jar")}
     if not found:
-        yield _problem("spark", f"{directory} holds no jars", "Name $SPARK_HOME/jars")
+        yield problem("spark", f"{directory} holds no jars", "Name $SPARK_HOME/jars")
         return
     hadoop = _version(found, "hadoop-client-api")
     aws = _version(found, name)
     if aws is None:
-        yield _warning(
+        yield warning(
             name, "absent: without the sidecar nothing can read s3a:// (fallback impossible)",
             f"Add hadoop-aws {hadoop or ''} and its SDK, or `millpond spark-conf --s3a fetch`",
         )  # fmt: skip
     elif hadoop is not None and aws != hadoop:
-        yield _problem(
+        yield problem(
             name, f"{aws} beside Hadoop {hadoop}", f"Use hadoop-aws {hadoop}: they must be equal"
         )
     else:
-        yield _ok(name, f"{aws}, as Spark's Hadoop")
+        yield ok(name, f"{aws}, as Spark's Hadoop")
 
 
 def _version(jars: dict[str, Path], artifact: str) -> str | None:

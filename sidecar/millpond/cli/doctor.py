@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import entry_points
 from itertools import chain
 from pathlib import Path  # noqa: TC003 (Typer reads the annotations)
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from millpond.cli import checks
-from millpond.cli.checks import Finding, Level
+from millpond.cli.findings import Finding, Level, problem
 from millpond.cli.link import CacheDir, Config, load_settings
 from millpond.cli.output import EXIT_ERROR, Json, Mode, print_json, print_table
 from millpond.settings import unknown_environment
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from millpond.settings import Settings
+
+# An engine's plug-in looks at that engine: ``check(home, settings)`` yields findings.
+ENGINES = "millpond.checks"
 MARKS = {Level.ok: "ok", Level.warning: "warning", Level.problem: "PROBLEM"}
 
 
@@ -26,6 +34,12 @@ def doctor(
     spark_jars: Annotated[
         Path | None,
         typer.Option(help="Spark's jars directory: is the connector for direct reads there?"),
+    ] = None,
+    presto: Annotated[
+        Path | None,
+        typer.Option(
+            help="Presto's home: jar, catalogs and scheduling of this node.", metavar="HOME"
+        ),
     ] = None,
     cache_dir: CacheDir = None,
     config: Config = None,
@@ -49,6 +63,7 @@ def doctor(
             checks.mounts(settings),
             checks.java(),
             checks.spark_jars(spark_jars) if spark_jars is not None else (),
+            _engine("presto", presto, settings) if presto is not None else (),
         )
     )
     problems = [f for f in findings if f.level is Level.problem]
@@ -69,3 +84,10 @@ def doctor(
         )
     if problems:
         raise typer.Exit(EXIT_ERROR)
+
+
+def _engine(name: str, home: Path, settings: Settings) -> Iterable[Finding]:
+    for plugin in entry_points(group=ENGINES, name=name):
+        found: Iterable[Finding] = plugin.load()(home, settings)
+        return found
+    return [problem(name, "its plug-in is not installed", "Install Millpond's wheel whole")]

@@ -19,7 +19,7 @@ import typer
 from crc32c import crc32c
 
 import millpond
-from millpond.cli import app, checks, notify
+from millpond.cli import app, checks, findings, notify
 from millpond.cli.logs import JsonLines
 from millpond.errors import StoreUnavailable
 from millpond.model.records import Lease, parse_mounts
@@ -401,7 +401,7 @@ def test_a_lease_is_judged(tmp_path: Path) -> None:
     assert judged(now, bytes(16)) == ("lease", "problem")
     assert judged(now + 10**13, this_boot) == ("clock", "problem")
     (tmp_path / "lease").write_bytes(b"rubbish")
-    assert checks._lease(settings).level is checks.Level.problem
+    assert checks._lease(settings).level is findings.Level.problem
 
 
 def test_doctor_tells_of_names_that_are_not_shown(run: Run, tmp_path: Path) -> None:
@@ -443,22 +443,22 @@ def test_doctor_names_a_full_file_system_first(
     try:
         settings = Settings(cache_dir=point / "cache", http_port=0)
         with LoopSidecar(settings):
-            assert checks._lease(settings).level is checks.Level.ok
+            assert checks._lease(settings).level is findings.Level.ok
             with pytest.raises(OSError, match="No space left"):
                 take_all_inodes(point)
             until = time.monotonic() + 30
-            while (found := checks._lease(settings)).level is checks.Level.ok:
+            while (found := checks._lease(settings)).level is findings.Level.ok:
                 assert time.monotonic() < until
                 time.sleep(0.05)
             assert "no inodes left" in found.text
             assert "hangs" not in found.text
             assert "Remove files" in found.remedy
             levels = {f.check: f for f in checks.disk(settings)}
-            assert levels["disk"].level is checks.Level.problem
+            assert levels["disk"].level is findings.Level.problem
             assert "no inodes left" in levels["disk"].text
             for number in range(100):
                 (point / str(number)).unlink()
-            while checks._lease(settings).level is not checks.Level.ok:
+            while checks._lease(settings).level is not findings.Level.ok:
                 assert time.monotonic() < until
                 time.sleep(0.05)
         with pytest.raises(OSError, match="No space left"):

@@ -1,0 +1,173 @@
+"""A catalog of Presto's Hive or Iceberg connector that reads through Millpond.
+
+Two files: the catalog's properties, and the Hadoop resources they name (``hive.config.resources``),
+where Hadoop's own settings stand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+from xml.sax.saxutils import escape
+
+from millpond import engine
+from millpond.errors import InvalidSetting, PermissionDenied
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from millpond.wire import millpond_pb2 as wire
+
+Connector = Literal["hive-hadoop2", "iceberg"]
+CONNECTORS: tuple[Connector, ...] = ("hive-hadoop2", "iceberg")
+RESOURCES = "hive.config.resources"
+# What a mount says of its store to S3A, and what Presto's own S3 connector calls it.
+_S3 = {
+    "endpoint": "hive.s3.endpoint",
+    "path.style.access": "hive.s3.path-style-access",
+    "connection.ssl.enabled": "hive.s3.ssl.enabled",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Both files as mappings, and what the user should know of them."""
+
+    properties: Mapping[str, str]
+    resources: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+    def properties_text(self) -> str:
+        """``etc/catalog/<name>.properties``."""
+        return "".join(f"{k}={engine.property_text(v)}\n" for k, v in self.properties.items())
+
+    def resources_text(self) -> str:
+        """The XML file that ``hive.config.resources`` names."""
+        lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<configuration>"]
+        for key, value in self.resources.items():
+            lines += [
+                "  <property>",
+                f"    <name>{escape(key)}</name>",
+                f"    <value>{escape(value)}</value>",
+                "  </property>",
+            ]
+        return "\n".join([*lines, "</configuration>"]) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the two files of one catalog stand in an ``etc`` folder of Presto's."""
+
+    properties: Path
+    resources: Path
+
+    @classmethod
+    def of(cls, etc: Path, name: str) -> Files:
+        # Presto takes every *.properties in the folder for a catalog: the resources stay outside.
+        return cls(etc / "catalog" / f"{name}.properties", etc / f"millpond-{name}.xml")
+
+    def write(self, made: Catalog, *, force: bool = False) -> None:
+        """Raises InvalidSetting where a file of another content is in the way, PermissionDenied."""
+        texts = {
+            self.resources: made.resources_text(),
+            self.properties: made.properties_text(),
+        }
+        try:
+            for path, text in texts.items():
+                if not force and path.exists() and path.read_text() != text:
+                    raise InvalidSetting(
+                        f"{path} exists and says something else",
+                        remedy="--force replaces it; without --etc the files are only printed",
+                    )
+            for path, text in texts.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+        except OSError as e:
+            raise PermissionDenied(
+                f"{e.filename or self.properties} can't be written",
+                cause=e.strerror or str(e),
+                remedy="Run this as the owner of Presto's files",
+            ) from e
+
+
+def catalog(
+    resources: Path,
+    metastore: str | None = None,
+    cache_dir: str | Path | None = None,
+    mounts: Iterable[str] | None = None,
+    fallback: bool = True,
+    *,
+    connector: Connector = "hive-hadoop2",
+    extra: Mapping[str, str] | None = None,
+) -> Catalog:
+    """The catalog of one Presto server. It holds no key: Presto brings its own credentials.
+
+    Parameters
+    ----------
+    resources
+        Where the Hadoop resources will stand, on every Presto node the same.
+    metastore
+        ``thrift://host:port`` of the Hive metastore; left out, ``extra`` has to say what instead.
+    cache_dir
+        The sidecar's cache directory, on every node the same. Default: as the sidecar finds it.
+    mounts
+        Paths of the mounts whose stores Presto may have to read directly; default: all.
+    fallback
+        Whether to set up direct reads: the endpoint of the mounts' stores, and the mounts
+        themselves for nodes that have no cache directory.
+    extra
+        Further properties of the catalog; they win.
+
+    Raises InvalidSetting, MountNotFound, CacheDirUnusable, Corrupt.
+    """
+    if connector not in CONNECTORS:
+        raise InvalidSetting(
+            f"connector is {connector!r}", cause=f"allowed: {', '.join(CONNECTORS)}"
+        )
+    directory = engine.cache_directory(cache_dir)
+    chosen = engine.chosen_mounts(directory, mounts)
+    properties: dict[str, str] = {"connector.name": connector}
+    if connector == "iceberg":
+        properties["iceberg.catalog.type"] = "HIVE"
+    if metastore:
+        properties["hive.metastore.uri"] = _metastore(metastore)
+    properties[RESOURCES] = str(resources.absolute())
+    hadoop = {"fs.cache.impl": engine.FILE_SYSTEM, "fs.cache.dir": str(directory)}
+    notes: list[str] = []
+    if fallback:
+        if chosen:
+            hadoop["fs.cache.mounts"] = engine.mount_list(chosen)
+        properties |= _s3(chosen, notes)
+    properties |= extra or {}
+    if not any(key.startswith(("hive.metastore", "iceberg.catalog.type")) for key in properties):
+        notes.append("no metastore is named: give --metastore thrift://host:9083")
+    return Catalog(properties, hadoop, tuple(notes))
+
+
+def _metastore(uri: str) -> str:
+    if not uri.startswith("thrift://"):
+        raise InvalidSetting(
+            f"metastore is {uri!r}",
+            cause="a metastore is named as thrift://host:port",
+            remedy="Other kinds (glue, file) are given by --set hive.metastore=…",
+        )
+    return uri
+
+
+def _s3(mounts: Iterable[wire.Mount], notes: list[str]) -> dict[str, str]:
+    """Where Presto's own S3 connector finds the mounts' stores: it knows one place a catalog."""
+    places: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for mount in mounts:
+        if mount.store_uri.startswith("s3a:"):
+            prefix = f"fs.s3a.bucket.{mount.root}."
+            said = {key: mount.direct_conf.get(prefix + key) for key in _S3}
+            place = tuple((_S3[key], value) for key, value in said.items() if value)
+            places.setdefault(place, []).append(mount.path)
+    if len(places) > 1:
+        groups = "; ".join(" ".join(paths) for paths in places.values())
+        notes.append(
+            f"the mounts have several S3 endpoints ({groups}), and a catalog of Presto's knows "
+            "one: direct reads of the others fail. Make a catalog for each, with --mount"
+        )
+    return dict(next(iter(places), ()))
