@@ -102,6 +102,7 @@ BLOCKS = _declare("cache_blocks", "gauge", "Block files.")
 METAS = _declare("cache_metas", "gauge", "Meta files.")
 EVICTED_BYTES = _declare("evicted_bytes_total", "counter", "Bytes freed by eviction.")
 EVICTED_BLOCKS = _declare("evicted_blocks_total", "counter", "Blocks removed by eviction.")
+PINNED_BYTES = _declare("pinned_bytes", "gauge", "Bytes on disk that pins keep from eviction.")
 CORRUPT_PAGES = _declare("corrupt_pages_total", "counter", "Pages that failed their checksum.")
 LOOP_LAG_SECONDS = _declare(
     "loop_lag_seconds", "histogram", "How late the control loop's timers run."

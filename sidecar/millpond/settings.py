@@ -138,6 +138,9 @@ class Settings:
     evict_low: float = _setting(
         _ratio(0.05, 0.99), 0.90, "Share of the capacity at which eviction ends; below evict_high."
     )
+    pin_share: float = _setting(
+        _ratio(0.0, 0.9), 0.5, "Share of the capacity that pinned files may fill."
+    )
     node_aliases: tuple[str, ...] = _setting(
         _ALIASES, (),
         "Names under which engines know this node, for locality: exactly what they register "

@@ -1,16 +1,18 @@
-"""Cache control through a real sidecar: what is admitted, and what the metrics say of the rest."""
+"""Cache control through a real sidecar: admission and pins, and what is told of them."""
 
 from __future__ import annotations
 
+import json
 import random
 import time
 import urllib.request
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from millpond.cli import app
 from millpond.client import CacheFileSystem
-from millpond.errors import InvalidSetting
+from millpond.errors import InvalidSetting, IsADirectory, NoSpace, PathNotFound
 from millpond.model.sizes import MIB
 from millpond.settings import Settings
 from millpond.wire import millpond_pb2 as wire
@@ -20,9 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from millpond.wire.local_client import LocalClient
+
 PRESENT, DIRECT = wire.FillResult.PRESENT, wire.FillResult.DIRECT
 CONTENT = random.Random(20).randbytes(18 * MIB + 77)
-FILES = {"t/a.parquet": CONTENT, "t/_tmp/b.parquet": CONTENT[: 2 * MIB], "small": b"small"}
+FILES = {
+    "t/a.parquet": CONTENT,
+    "t/_tmp/b.parquet": CONTENT[: 2 * MIB],
+    "t/dim": CONTENT[:40_000],
+    "small": b"small",
+}
+BIG_BYTES = 64 * MIB
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +43,44 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file = tree / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
+    with (tree / "big").open("wb") as big:
+        big.truncate(BIG_BYTES)
+    _grow_old(tree)
+    return tree
+
+
+def _grow_old(tree: Path) -> None:
     while time.time() - max(f.stat().st_ctime for f in tree.rglob("*")) <= 2.0:
         time.sleep(0.05)
-    return tree
+
+
+def served(directory: Path) -> LoopSidecar:
+    return LoopSidecar(
+        Settings(cache_dir=directory, http_port=0, cache_capacity_bytes=64 * MIB)
+    )  # fmt: skip
 
 
 @pytest.fixture
 def sidecar(tmp_path: Path) -> Iterator[LoopSidecar]:
-    settings = Settings(
-        cache_dir=tmp_path / "cache", http_port=0, cache_capacity_bytes=256 * MIB
-    )  # fmt: skip
-    with LoopSidecar(settings) as sidecar:
+    with served(tmp_path / "cache") as sidecar:
         yield sidecar
+
+
+def fill(client: LocalClient, path: str) -> wire.FileInfo:
+    """Bring a whole file into the cache; blocks just filled stay for 2 s, so it may wait."""
+    info = client.stat(path)
+    until = time.monotonic() + 20
+    for start in range(0, info.length, 16 * MIB):
+        count = min(16 * MIB, info.length - start)
+        while (told := client.fill(path, info.file_id, [(start, count)])).result != PRESENT:
+            assert told.reason == "full_disk"
+            assert time.monotonic() < until
+            time.sleep(0.05)
+    return info
+
+
+def present(client: LocalClient, path: str) -> int:
+    return sum(p.cached_bytes for p in client.locate(path, 0, 1 << 40).locations)
 
 
 def metric(sidecar: LoopSidecar, beginning: str) -> float:
@@ -97,3 +133,91 @@ def test_a_bad_rule_is_refused_by_its_name(sidecar: LoopSidecar, tree: Path) -> 
     with pytest.raises(InvalidSetting, match=r"rule 2 of option admission of mount /m"):
         sidecar.control.mount_add("/m", f"file://{tree}", {"admission": "admit; deny glob=x"})
     assert not sidecar.control.mounts()
+
+
+def test_pinned_files_stay_whatever_else_is_read_and_over_restarts(
+    tmp_path: Path, tree: Path
+) -> None:
+    directory = tmp_path / "cache"
+    with served(directory) as sidecar, sidecar.client() as client:
+        sidecar.control.mount_add("/m", f"file://{tree}", {"admission": "bypass glob=**/_tmp/**"})
+        with pytest.raises(IsADirectory, match="pin -r"):
+            sidecar.control.pin("/m/t")
+        pin = sidecar.control.pin("/m/t", recursive=True)
+        length = sum(len(data) for name, data in FILES.items() if name.startswith("t/"))
+        assert (pin.recursive, pin.files, pin.length) == (True, 3, length)
+        pinned = fill(client, "/m/t/a.parquet")
+        fill(client, "/m/t/_tmp/b.parquet")  # pinned: so admitted, whatever the rules say
+        fill(client, "/m/t/dim")
+        fill(client, "/m/big")
+        assert sidecar.control.stats().counters["evicted_bytes"] > 0
+        assert sidecar.control.pins().pinned_bytes >= length
+    (directory / "index.snapshot").unlink()
+    with served(directory) as sidecar, sidecar.client() as client:
+        fill(client, "/m/big")
+        assert cached(directory, pinned.file_id, 0, pinned.length) == CONTENT
+        for name in ("a.parquet", "_tmp/b.parquet", "dim"):
+            assert present(client, f"/m/t/{name}") == len(FILES[f"t/{name}"])
+        sidecar.control.unpin("/m/t")
+        assert sidecar.control.pins().pinned_bytes == 0
+        fill(client, "/m/big")
+        assert present(client, "/m/t/a.parquet") < len(CONTENT)
+        with pytest.raises(PathNotFound, match=r"/m/t is not pinned\. Pins: none"):
+            sidecar.control.unpin("/m/t")
+
+
+def test_a_pin_follows_new_versions_and_new_files(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "a").write_bytes(CONTENT)
+    (tree / "big").touch()
+    _grow_old(tree)
+    with served(tmp_path / "cache") as sidecar, sidecar.client() as client:
+        sidecar.control.mount_add("/m", f"file://{tree}", {"freshness": "0"})
+        sidecar.control.pin("/m", recursive=True)
+        first = fill(client, "/m/a")
+        before = sidecar.control.pins()
+        (tree / "a").write_bytes(CONTENT[::-1])
+        (tree / "new").write_bytes(CONTENT[: 5 * MIB])
+        _grow_old(tree)
+        second = fill(client, "/m/a")
+        fill(client, "/m/new")
+        assert second.file_id != first.file_id
+        (pin,) = sidecar.control.pins().pins
+        assert (pin.files, pin.length) == (3, len(CONTENT) + 5 * MIB)
+        assert sidecar.control.pins().pinned_bytes > before.pinned_bytes
+        sidecar.control.unpin("/m")
+        sidecar.control.pin("/m/a")
+        (pin,) = sidecar.control.pins().pins
+        assert (pin.path, pin.files, pin.length) == ("/m/a", 1, len(CONTENT))
+        sidecar.control.mount_remove("/m")
+        assert sidecar.control.pins().pinned_bytes == 0, "no mount leads to it any more"
+
+
+def test_pins_are_bounded(sidecar: LoopSidecar, tree: Path) -> None:
+    sidecar.control.mount_add("/m", f"file://{tree}")
+    with pytest.raises(NoSpace, match="of the 32 MiB that pin_share leaves"):
+        sidecar.control.pin("/m", recursive=True)
+    assert not sidecar.control.pins().pins
+
+
+def test_pins_by_the_command_line(
+    sidecar: LoopSidecar, tree: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    monkeypatch.setenv("MILLPOND_DIR", str(sidecar.directory))
+
+    def run(*words: str) -> Any:
+        assert app.run([*words, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    with sidecar.client() as client:
+        sidecar.control.mount_add("/m", f"file://{tree}")
+        told = run("pin", "/m/t", "-r", "--load")
+        assert told["load"]["loaded_bytes"] == told["length"]
+        assert present(client, "/m/t/a.parquet") == len(CONTENT)
+    (pin,) = run("pins")["pins"]
+    assert (pin["path"], pin["recursive"], pin["files"]) == ("/m/t", True, 3)
+    assert app.run(["pins"]) == 0
+    assert "all below  /m/t" in capsys.readouterr().out
+    assert run("unpin", "/m/t")["path"] == "/m/t"
+    assert run("pins")["pins"] == []

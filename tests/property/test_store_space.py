@@ -1,4 +1,7 @@
-"""Space, index and policy together against a dict: accounts, limits, pins and evictions."""
+"""Space, index and policy together against a dict: accounts, limits, pins and evictions.
+
+``held`` is what a writer or reader has in hand for moments, ``pinned`` what the user wants kept.
+"""
 
 from types import SimpleNamespace
 
@@ -9,13 +12,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from millpond.errors import NoSpace
 from millpond.store.eviction import POLICIES, policy_named
-from millpond.store.space import Space, block_key, is_block, meta_key
+from millpond.store.segment import is_block_key
+from millpond.store.space import Space, block_key, meta_key
 
 RUN = settings(
     max_examples=60, stateful_step_count=50, deadline=None,
     suppress_health_check=[HealthCheck.too_slow],  # says how busy the machine is, nothing else
 )  # fmt: skip
 CAPACITY = 4000
+PINS_BYTES = 1600
 BLOCK_SIZE = 4096
 DISK_BLOCKS = 1000  # of BLOCK_SIZE: a disk much larger than the cache, until others fill it
 
@@ -35,11 +40,13 @@ class SpaceMachine(RuleBasedStateMachine):
         super().__init__()
         self.others = 0  # blocks of the disk that others took
         self.files = {}  # (segment name, key) → bytes: the disk
-        self.pinned = set()
+        self.held = set()
+        self.pinned = set()  # idents
         self.busy_at_unlink = set()
         policy = policy_named(self.policy_name)
         self.space = Space(policy, CAPACITY, 0.95, 0.90, self._statvfs)
-        self.space.blocked = self.pinned.__contains__
+        self.space.blocked = self.held.__contains__
+        self.space.set_pins(set(), PINS_BYTES)
         self.space.delete = self._delete
         self.evicted = []
 
@@ -51,12 +58,27 @@ class SpaceMachine(RuleBasedStateMachine):
         )  # fmt: skip
 
     def _delete(self, victim):
-        assert victim.key not in self.pinned
+        assert victim.key not in self.held
+        if victim.segment is self.space.content:
+            assert not self.kept(victim.key), "a pinned block was evicted"
+        else:
+            assert victim.key[:16] not in self.pinned
         if victim.key in self.busy_at_unlink:
             return False
         self.space.drop(victim.segment, victim.key)
         self.evicted.append((victim, self.files.pop((victim.segment.name, victim.key))))
         return True
+
+    def kept(self, key):
+        """Whether it is pinned, and within what pins may hold."""
+        found = self.space.content.find(key)
+        return key[:16] in self.pinned and found is not None and found[0].name == "pinned"
+
+    def stay(self):
+        """Keys that can't go now."""
+        names = {k for s, k in self.files if s != "content" and k[:16] in self.pinned}
+        kept = {k for s, k in self.files if s == "content" and self.kept(k)}
+        return self.held | self.busy_at_unlink | kept | names
 
     @rule(number=numbers, size=sizes)
     def write(self, number, size):
@@ -66,8 +88,7 @@ class SpaceMachine(RuleBasedStateMachine):
         try:
             self.space.reserve(size)
         except NoSpace:
-            free_to_go = {k for s, k in self.files if s == "content"} - self.pinned
-            assert not free_to_go - self.busy_at_unlink
+            assert not {k for s, k in self.files if s == "content"} - self.stay()
             assert sum(self.files.values()) + size > self.space.limit_bytes
             return
         held = self.files.get((segment.name, key), 0)
@@ -99,19 +120,36 @@ class SpaceMachine(RuleBasedStateMachine):
     def touch(self, number, reads):
         self.space.touch(self.space.content, content_key(number), reads)
 
-    @rule(pins=st.sets(numbers, max_size=6), busy=st.sets(numbers, max_size=3))
-    def pin(self, pins, busy):
-        self.pinned.clear()
-        self.pinned.update(map(content_key, pins))
+    @rule(held=st.sets(numbers, max_size=6), busy=st.sets(numbers, max_size=3))
+    def hold(self, held, busy):
+        self.held.clear()
+        self.held.update(map(content_key, held))
         self.busy_at_unlink = set(map(content_key, busy))
+
+    @rule(number=numbers, name=numbers)
+    def pin(self, number, name):
+        key, digest = content_key(number), name.to_bytes(32, "big")
+        self.pinned |= {key[:16], digest[:16]}
+        self.space.pin([key[:16], digest[:16]], [key])
+
+    @rule(number=numbers)
+    def unpin(self, number):
+        key = content_key(number)
+        self.pinned.discard(key[:16])
+        self.space.unpin([key[:16]], [key])
+
+    @rule(numbers=st.sets(numbers, max_size=9))
+    def start_anew(self, numbers):
+        """As a start does: the index may hold pins of long ago."""
+        self.pinned = {content_key(n)[:16] for n in numbers}
+        self.space.set_pins(set(self.pinned), PINS_BYTES)
 
     @rule(size=st.integers(1, 1500))
     def free(self, size):
         before = dict(self.files)
         freed = self.space.free(size)
         assert freed == sum(before.values()) - sum(self.files.values())
-        stay = self.pinned | self.busy_at_unlink
-        assert freed >= size or all(key in stay for _, key in self.files)
+        assert freed >= size or all(key in self.stay() for _, key in self.files)
 
     @rule(taken=st.sampled_from([0, 1000, DISK_BLOCKS * BLOCK_SIZE]))
     def others_fill_the_disk(self, taken):
@@ -125,24 +163,34 @@ class SpaceMachine(RuleBasedStateMachine):
     def keep_house(self):
         self.space.tidy()
         if self.space.used_bytes > self.space.high * self.space.limit_bytes:
-            stay = self.pinned | self.busy_at_unlink
-            assert all(key in stay for _, key in self.files)
+            assert all(key in self.stay() for _, key in self.files)
 
     @invariant()
     def the_index_says_what_is_on_disk(self):
+        all_found = {}
         for segment in self.space.segments:
             index = segment.index
             found = {index.key(s): index.sizes[s] for s in index.slots()}
-            assert found == {
-                k: size for (name, k), size in self.files.items() if name == segment.name
-            }
             assert segment.total_bytes == sum(found.values())
-            assert segment.blocks == sum(is_block(segment, key) for key in found)
+            assert segment.blocks == sum(map(is_block_key, found))
+            kind = self.space.kind_of(segment).name
+            assert not all_found.keys() & {(kind, k) for k in found}, "in two parts"
+            all_found |= {(kind, k): size for k, size in found.items()}
+        assert all_found == self.files
+
+    @invariant()
+    def pins_are_where_they_belong(self):
+        pinned = self.space.content.pinned
+        keys = {pinned.index.key(s) for s in pinned.index.slots()}
+        assert {k[:16] for k in keys} <= self.pinned
+        assert pinned.total_bytes <= PINS_BYTES
 
     @invariant()
     def evictions_are_counted(self):
         assert self.space.evicted_bytes == sum(size for _, size in self.evicted)
-        assert self.space.evicted_blocks == sum(is_block(*victim) for victim, _ in self.evicted)
+        assert self.space.evicted_blocks == sum(
+            is_block_key(victim.key) for victim, _ in self.evicted
+        )
 
 
 @pytest.mark.parametrize("name", sorted(POLICIES))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from millpond.cli import doctor, evict, files, load, mount, serve, show, stats
+from millpond.cli import doctor, evict, files, load, mount, pin, serve, show, stats
 from millpond.cli.output import (
     EXIT_ERROR,
     EXIT_INTERRUPTED,
@@ -44,7 +44,7 @@ def build() -> typer.Typer:
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
     )
-    for family in (serve, mount, files, load, evict, stats, doctor, show):
+    for family in (serve, mount, files, load, evict, pin, stats, doctor, show):
         family.register(app)
     for plugin in entry_points(group=PLUGINS):
         try:

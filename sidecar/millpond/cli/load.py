@@ -32,13 +32,18 @@ if TYPE_CHECKING:
     from millpond.wire.local_client import LocalClient
 
 
+DEFAULT_JOBS = 4
+
+
 def register(app: typer.Typer) -> None:
     app.command("load")(load)
 
 
 def load(
     path: Annotated[str, typer.Argument(help="A file, or a directory with all below it.")],
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Files at once.")] = 4,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, max=64, help="Files at once.")
+    ] = DEFAULT_JOBS,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Say what is missing; load nothing.")
     ] = False,
@@ -58,8 +63,12 @@ def load(
         with connect(settings) as client:
             _plan(client, list(files_below(client, path)))
         return
-    summary = _load_all(settings, path, jobs)
-    _tell(summary, time.monotonic() - began)
+    summary = load_all(settings, path, jobs)
+    seconds = time.monotonic() - began
+    if Mode.json:
+        print_json(report(summary, seconds))
+    else:
+        show(summary, seconds)
     if summary.errors or summary.skipped:
         raise typer.Exit(EXIT_ERROR)
 
@@ -102,7 +111,8 @@ def _show_plan(
     note(f"{len(to_load)} of {len(files)} files, {format_size(total)} would be loaded.")
 
 
-def _load_all(settings: Settings, path: str, jobs: int) -> Loaded:
+def load_all(settings: Settings, path: str, jobs: int = DEFAULT_JOBS) -> Loaded:
+    """Load a file, or all below a directory, with a bar that shows it."""
     bar = Progress(
         TextColumn("loading"), BarColumn(), DownloadColumn(binary_units=True), RateColumn(),
         TimeRemainingColumn(), console=stderr(), disable=Mode.json or not stderr().is_terminal,
@@ -116,29 +126,32 @@ def _load_all(settings: Settings, path: str, jobs: int) -> Loaded:
         return load_tree(lambda: connect(settings), path, jobs, told)
 
 
-def _tell(summary: Loaded, seconds: float) -> None:
-    rate = summary.loaded_bytes / seconds if seconds else 0.0
-    if Mode.json:
-        print_json(
-            {
-                "files": summary.files,
-                "loaded_bytes": summary.loaded_bytes,
-                "present_bytes": summary.present_bytes,
-                "seconds": round(seconds, 3),
-                "bytes_per_s": round(rate),
-                "skipped": summary.skipped,
-                "errors": [
-                    {"path": p, "error": e.name, "problem": str(e)} for p, e in summary.errors
-                ],
-            }
-        )
-        return
+def report(summary: Loaded, seconds: float) -> dict[str, object]:
+    """What a load did, for ``--json``."""
+    return {
+        "files": summary.files,
+        "loaded_bytes": summary.loaded_bytes,
+        "present_bytes": summary.present_bytes,
+        "seconds": round(seconds, 3),
+        "bytes_per_s": round(_rate(summary, seconds)),
+        "skipped": summary.skipped,
+        "errors": [{"path": p, "error": e.name, "problem": str(e)} for p, e in summary.errors],
+    }
+
+
+def show(summary: Loaded, seconds: float) -> None:
+    """What a load did, for people."""
     print(
         f"{summary.files} files: {format_size(summary.loaded_bytes)} loaded in {seconds:.1f} s "
-        f"({format_size(rate)}/s), {format_size(summary.present_bytes)} were present"
+        f"({format_size(_rate(summary, seconds))}/s), {format_size(summary.present_bytes)} were "
+        "present"
     )
     for reason, count in sorted(summary.skipped.items()):
         note(f"{count} files are not cached: {reason}")
     for path, error in summary.errors:
         note(f"{path}:")
         print_error(error)
+
+
+def _rate(summary: Loaded, seconds: float) -> float:
+    return summary.loaded_bytes / seconds if seconds else 0.0

@@ -127,6 +127,22 @@ class Control:
         reply: wire.EvictReply = self._call("evict", wire.EvictRequest(path=parse_uri(path)))
         return reply
 
+    def pin(self, path: str, *, recursive: bool = False) -> wire.PinInfo:
+        """Keep what is and will be cached of a file, or of all below a directory, from eviction."""
+        asked = wire.PinRequest(path=parse_uri(path), recursive=recursive)
+        pin: wire.PinInfo = self._call("pin", asked)
+        return pin
+
+    def unpin(self, path: str) -> wire.PinInfo:
+        """Let it be evicted again; the pin as it was."""
+        pin: wire.PinInfo = self._call("unpin", wire.UnpinRequest(path=parse_uri(path)))
+        return pin
+
+    def pins(self) -> wire.PinsReply:
+        """All pins, what they keep on disk, and what they may."""
+        reply: wire.PinsReply = self._call("pins", wire.PinsRequest(), self._answer_s)
+        return reply
+
     # -- what the sidecar does ---------------------------------------------------------------
 
     def stats(self) -> wire.StatsReply:

@@ -1,7 +1,8 @@
-"""What the sidecar must not forget: the mounts, in SQLite; on disk before it counts."""
+"""What the sidecar must not forget: mounts and pins, in SQLite; on disk before it counts."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -9,9 +10,10 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from millpond.errors import CacheDirUnusable, Corrupt, UnknownFormat
+from millpond.store.pins import PinnedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 SCHEMA = 1
@@ -26,6 +28,22 @@ CREATE TABLE mounts (
 ) STRICT
 """
 
+# A release that knows no pins leaves these alone: they need no schema of their own.
+_PINS = """
+CREATE TABLE IF NOT EXISTS pins (path TEXT PRIMARY KEY, recursive INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS pinned (
+  path TEXT PRIMARY KEY,
+  store_path TEXT NOT NULL,
+  file_id BLOB NOT NULL,
+  length INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+_BELOW = "path = ?1 OR ?1 = '/' OR (path >= ?1 || '/' AND path < ?1 || '0')"
+_PIN = (
+    "INSERT INTO pins VALUES (?, ?) "
+    "ON CONFLICT (path) DO UPDATE SET recursive = max(recursive, excluded.recursive)"
+)
+_PINNED = "INSERT OR REPLACE INTO pinned VALUES (?, ?, ?, ?)"
 _INSERT = "INSERT OR REPLACE INTO mounts VALUES (?, ?, ?, ?, ?, ?)"
 
 
@@ -95,6 +113,7 @@ class Database:
                 db.execute(_CREATE)
                 db.execute(f"PRAGMA user_version = {SCHEMA}")
             db.execute("COMMIT")
+        db.executescript(_PINS)
 
     def mounts(self) -> list[MountRow]:
         """All mounts, by path."""
@@ -115,18 +134,72 @@ class Database:
                 return False
             for suffix in ("-wal", "-shm"):  # of the deleted file: not this one's
                 self.file.with_name(self.file.name + suffix).unlink(missing_ok=True)
+            pins = self._db.execute("SELECT * FROM pins").fetchall()  # the deleted file has them
+            pinned = self._db.execute("SELECT * FROM pinned").fetchall()
             healed = self._open()
             self._db.close()
             self._db = healed
             values = [(*row[:-1], json.dumps(row.options)) for row in rows]
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(_INSERT, values)
-            self._db.execute("COMMIT")
+            with self._change():
+                self._db.executemany(_INSERT, values)
+                self._db.executemany(_PIN, pins)
+                self._db.executemany(_PINNED, pinned)
         return True
 
     def remove(self, path: str) -> None:
         with self._lock:
             self._db.execute("DELETE FROM mounts WHERE path = ?", (path,))
+
+    # -- pins
+
+    def pins(self) -> list[tuple[str, bool]]:
+        """(path, whether all below it too), by path."""
+        with self._lock:
+            rows = self._db.execute("SELECT * FROM pins ORDER BY path").fetchall()
+        return [(path, bool(recursive)) for path, recursive in rows]
+
+    def pinned(self, path: str = "/") -> list[PinnedFile]:
+        """The pinned files at or below a path."""
+        query = f"SELECT * FROM pinned WHERE {_BELOW}"
+        with self._lock:
+            return [PinnedFile(*row) for row in self._db.execute(query, (path,))]
+
+    def pinned_totals(self, path: str = "/") -> tuple[int, int]:
+        """How many they are, and their length together."""
+        query = f"SELECT count(*), coalesce(sum(length), 0) FROM pinned WHERE {_BELOW}"
+        with self._lock:
+            files, length = self._db.execute(query, (path,)).fetchone()
+        return files, length
+
+    def add_pin(self, path: str, recursive: bool, files: Iterable[PinnedFile]) -> None:
+        """On disk when this returns; so with the others."""
+        with self._lock, self._change():
+            self._db.execute(_PIN, (path, int(recursive)))
+            self._db.executemany(_PINNED, files)
+
+    def remove_pin(self, path: str, files: Iterable[PinnedFile]) -> None:
+        with self._lock, self._change():
+            self._db.execute("DELETE FROM pins WHERE path = ?", (path,))
+            self._forget(files)
+
+    def replace_pinned(self, new: Iterable[PinnedFile], old: Iterable[PinnedFile]) -> None:
+        with self._lock, self._change():
+            self._forget(old)
+            self._db.executemany(_PINNED, new)
+
+    def _forget(self, files: Iterable[PinnedFile]) -> None:
+        self._db.executemany("DELETE FROM pinned WHERE path = ?", [(f.path,) for f in files])
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[None]:
+        """All of it or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
 
     def close(self) -> None:
         with self._lock:

@@ -59,8 +59,8 @@ class Mounts:
         self._defaults = (freshness_ms, list_freshness_ms)
         self._lock = threading.Lock()
         self._stores: dict[str, UnderStore] = {}
-        self._database = Database(database)
-        self.table = MountTable(self._mount(row) for row in self._database.mounts())
+        self.database = Database(database)
+        self.table = MountTable(self._mount(row) for row in self.database.mounts())
         self._publish(self.table.to_wire().SerializeToString())
 
     def add(
@@ -82,11 +82,11 @@ class Mounts:
             with self._lock:
                 check_new(self.table, path, uri)
                 mount = self._mount(row)
-                self._database.add(row)
+                self.database.add(row)
                 try:
                     self._replace([*self.table.mounts, mount])
                 except BaseException:
-                    self._database.remove(path)
+                    self.database.remove(path)
                     raise
                 self._stores[path] = store
         except BaseException:
@@ -104,7 +104,7 @@ class Mounts:
                 names = ", ".join(m.path for m in mounts) or "none"
                 raise MountNotFound(f"{path} is not a mount", remedy=f"Mounts: {names}")
             self._replace([m for m in mounts if m.path != path])
-            self._database.remove(path)
+            self.database.remove(path)
             store = self._stores.pop(path, None)
         if store is not None:
             store.close()
@@ -113,11 +113,11 @@ class Mounts:
     def heal(self) -> None:
         """Write the database again where it was deleted by hand: the mounts live on."""
         with self._lock:
-            if self._database.heal(
+            if self.database.heal(
                 MountRow(m.path, m.store_uri, m.store_id, m.root, m.prefix, dict(m.options))
                 for m in self.table.mounts
             ):
-                log.warning("%s was deleted; written again", self._database.file)
+                log.warning("%s was deleted; written again", self.database.file)
 
     def store(self, mount: Mount) -> UnderStore:
         """The opened store of a mount. Raises what opening it raises."""
@@ -147,7 +147,7 @@ class Mounts:
                 except MillpondError as e:
                     log.warning("closing a store: %s", e)
             self._stores.clear()
-            self._database.close()
+            self.database.close()
 
     def _replace(self, mounts: list[Mount]) -> None:
         table = MountTable(mounts)

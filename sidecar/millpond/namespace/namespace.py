@@ -9,11 +9,13 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from millpond.errors import FileChanged, IsADirectory, MillpondError, NotADirectory, PathNotFound
-from millpond.model.paths import check_path, file_id
+from millpond.model.paths import check_path, file_id, join
 from millpond.model.records import Meta
 from millpond.namespace.mounting import Mounts, OpenStore, check_apart
 from millpond.namespace.mounts import Mount, MountTable
+from millpond.namespace.pins import Pin, Pins
 from millpond.namespace.validation import At, Validation, cacheable
+from millpond.store.pins import PinnedFile
 from millpond.under.base import ObjectStat
 from millpond.under.registry import open_store as open_registered
 from millpond.wire.millpond_pb2 import FileInfo
@@ -83,6 +85,7 @@ class Namespace:
             database, open_store, store.publish_mounts,
             freshness_ms=freshness_ms, list_freshness_ms=list_freshness_ms,
         )  # fmt: skip
+        self.pins = Pins(self._mounts.database, store)
         store.also_heal(self._mounts.heal)
         self._validation = Validation(
             store, self._mounts.store, lambda: self._mounts.table, clock,
@@ -111,6 +114,7 @@ class Namespace:
         """See ``Mounts.remove``."""
         mount = self._mounts.remove(path)
         self._hot.clear()
+        self.pins.release(mount.path, [m.path for m in self.table.nested(mount.path)])
         return mount
 
     def under_counters(self) -> dict[str, RequestCounters]:
@@ -236,6 +240,37 @@ class Namespace:
                 raise _absent(table, at.path, e) from None
             return []
 
+    def pin(self, path: str, *, recursive: bool = False) -> Pin:
+        """Keep what is and will be cached of a file, or of all below a directory, from eviction.
+
+        Raises IsADirectory (without ``recursive``), NoSpace, InvalidRequest, and as ``list`` does.
+        """
+        path = check_path(path)
+        info = self.stat(path)
+        if not info.directory:
+            found = [info]
+        elif recursive:
+            found = [_full(path, e) for _, page in self.list(path, recursive=True) for e in page]
+        else:
+            raise IsADirectory(
+                f"{path} is a directory", remedy=f"`millpond pin -r {path}` pins all below it"
+            )
+        files = [self._pinned(f) for f in found if f.file_id]
+        return self.pins.add(path, info.directory, files)
+
+    def unpin(self, path: str) -> Pin:
+        """What the pin was. Raises PathNotFound."""
+        return self.pins.remove(check_path(path))
+
+    def follow_pin(self, info: FileInfo) -> None:
+        """A version of a file is about to be filled: pinned, if its path is."""
+        if info.file_id and self.pins.covers(info.path):
+            self.pins.follow(self._pinned(info))
+
+    def _pinned(self, info: FileInfo) -> PinnedFile:
+        store_path = info.store_path or _at(self.table, info.path).store_path
+        return PinnedFile(info.path, store_path, info.file_id, info.length)
+
     def list(self, path: str, *, recursive: bool = False) -> Pages:
         """What is in directory ``path``, in pages of (the directory, entries by relative name).
 
@@ -277,6 +312,11 @@ def _told(error: MillpondError) -> str:
 
 def _inside(directory: str, path: str) -> str:
     return path[len(directory) :].lstrip("/")
+
+
+def _full(directory: str, entry: FileInfo) -> FileInfo:
+    entry.path = join(directory, entry.path)
+    return entry
 
 
 def _absent(table: MountTable, path: str, error: PathNotFound) -> PathNotFound:

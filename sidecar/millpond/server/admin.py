@@ -14,9 +14,10 @@ from millpond.wire import millpond_pb2 as wire
 if TYPE_CHECKING:
     from millpond.metrics import Metrics
     from millpond.namespace import Namespace
+    from millpond.namespace.pins import Pin
     from millpond.store import BlockStore
 
-READS = frozenset({"mounts", "stats"})
+READS = frozenset({"mounts", "pins", "stats"})
 """The handlers that change nothing; all others need ``control.token``."""
 LOOP_S = 5.0
 
@@ -60,6 +61,19 @@ class Admin:
         files, freed = self._namespace.evict(asked.path)
         return wire.EvictReply(files=files, bytes=freed)
 
+    def pin(self, asked: wire.PinRequest) -> wire.PinInfo:
+        return _pin(self._namespace.pin(asked.path, recursive=asked.recursive))
+
+    def unpin(self, asked: wire.UnpinRequest) -> wire.PinInfo:
+        return _pin(self._namespace.unpin(asked.path))
+
+    def pins(self, _: wire.PinsRequest) -> wire.PinsReply:
+        return wire.PinsReply(
+            pins=map(_pin, self._namespace.pins.all()),
+            pinned_bytes=self._store.stats().pinned_bytes,
+            at_most_bytes=self._store.pins_at_most_bytes,
+        )
+
     def stats(self, _: wire.StatsRequest) -> wire.StatsReply:
         """Sums since start, from the store, the namespace and the clients' reports."""
         stats = self._store.stats()
@@ -68,6 +82,7 @@ class Admin:
             "evicted_bytes": stats.evicted_bytes,
             "evicted_blocks": stats.evicted_blocks,
             "corrupt_pages": stats.corrupt_pages,
+            "pinned_bytes": stats.pinned_bytes,
             "names_left_out": sum(self._namespace.left_out().values()),
         }
         mounts = [
@@ -109,3 +124,9 @@ class Admin:
                 cause=f"it did nothing else for {LOOP_S:g} s",
                 remedy="`millpond stacks` shows what it does",
             ) from None
+
+
+def _pin(pin: Pin) -> wire.PinInfo:
+    return wire.PinInfo(
+        path=pin.path, recursive=pin.recursive, files=pin.files, length=pin.length
+    )  # fmt: skip

@@ -51,6 +51,7 @@ class Gauges:
         values.set(m.METAS, stats.metas)
         values.set(m.EVICTED_BYTES, stats.evicted_bytes)
         values.set(m.EVICTED_BLOCKS, stats.evicted_blocks)
+        values.set(m.PINNED_BYTES, stats.pinned_bytes)
         values.set(m.CORRUPT_PAGES, stats.corrupt_pages)
         values.clear(m.STORE_REQUESTS)
         values.clear(m.STORE_BYTES)

@@ -118,6 +118,7 @@ class Preparer:
             )
         if bypass := self._bypass(request, length):
             return Prepared(located, bypass=bypass)
+        self._namespace.follow_pin(located.info)
         if length <= INLINE_FILE_BYTES:
             meta = self._store.get_meta(located.file.meta.store_path)
             same = meta is not None and meta.file_id == located.file.file_id
@@ -153,7 +154,9 @@ class Preparer:
         scan = wire.Intent.Name(request.intent).lower()
         below = mount.below(request.path)
         rule = mount.control.admission.bypassed_by(below, length, scan)
-        return None if rule is None else (mount.path, rule.text)
+        if rule is None or self._namespace.pins.covers(request.path):
+            return None
+        return mount.path, rule.text
 
     def _locate(self, path: str, file_id: bytes) -> Located:
         """The version asked for, if the store still has it as far as we know."""

@@ -159,6 +159,8 @@ class Sidecar:
             high=s.evict_high,
             low=s.evict_low,
             aliases=self.aliases,
+            pin_share=s.pin_share,
+            await_pins=True,
         )
 
     def _open_namespace(self) -> Namespace:

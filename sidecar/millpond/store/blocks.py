@@ -23,7 +23,8 @@ from millpond.model.block import READ_BYTES, Header
 from millpond.model.paths import block_name
 from millpond.model.sizes import PAGE_BYTES, PAGES_PER_BLOCK, page_count, page_mask
 from millpond.store.disk import as_error, is_full
-from millpond.store.space import BLOCK_KEY_BYTES, block_key
+from millpond.store.segment import BLOCK_KEY_BYTES
+from millpond.store.space import block_key
 from millpond.store.writing import FULL_DISK_TRIES, BlockWriter, read_pages
 
 if TYPE_CHECKING:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Sequence
 
+    from millpond.store.pins import PinnedFile
     from millpond.store.writing import BlockWriter
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class StoreStats:
     inodes: int
     evicted_bytes: int
     evicted_blocks: int
+    pinned_bytes: int
     corrupt_pages: int
     free_disk_bytes: int
     free_disk_inodes: int
@@ -78,6 +80,8 @@ class BlockStore:
         high: float,
         low: float,
         aliases: Sequence[str],
+        pin_share: float,
+        await_pins: bool,
     ) -> None:
         chosen = policy_named(policy)
         if not 0 < low <= high <= 1:
@@ -96,6 +100,8 @@ class BlockStore:
         self._epochs = Epochs(tree)
         capacity = int(self._node["capacity"])
         self._space = Space(chosen, capacity, high, low, self._statvfs)
+        self._space.may_evict = not await_pins
+        self.pins_at_most_bytes = int(capacity * pin_share)
         self._blocks = Blocks(tree, self._space)
         self._metas = Metas(tree, self._space, self._epochs)
         self._space.blocked = self._blocks.in_use
@@ -128,16 +134,19 @@ class BlockStore:
         high: float = 0.95,
         low: float = 0.90,
         aliases: Sequence[str] = (),
+        pin_share: float = 0.5,
+        await_pins: bool = False,
         disk: Disk | None = None,
     ) -> BlockStore:
         """Take a cache directory, making it where it is absent.
 
-        ``capacity_bytes`` None: as remembered, else 80 % of what the disk has free. Raises
-        CacheDirUnusable, UnknownFormat (a newer release's directory), InvalidSetting.
+        ``capacity_bytes`` None: as remembered, else 80 % of what the disk has free. With
+        ``await_pins`` nothing is evicted before ``load_pins``. Raises CacheDirUnusable,
+        UnknownFormat (a newer release's directory), InvalidSetting.
         """
         tree = Tree(directory, disk)
         try:
-            return cls(tree, capacity_bytes, policy, high, low, aliases)
+            return cls(tree, capacity_bytes, policy, high, low, aliases, pin_share, await_pins)
         except OSError as e:
             tree.close()
             raise as_error(e, "opening it") from e
@@ -271,6 +280,21 @@ class BlockStore:
         """Unlink every block, of known files or not: (file versions, bytes freed)."""
         return self._blocks.drop_all()
 
+    # -- pins
+
+    def load_pins(self, files: Iterable[PinnedFile]) -> None:
+        """Exactly these are pinned; eviction may begin."""
+        idents = {ident for file in files for ident in file.idents()}
+        self._space.set_pins(idents, self.pins_at_most_bytes)
+
+    def pin(self, file: PinnedFile) -> None:
+        """Do not evict what is or will be cached of this version, and its meta. Memory only."""
+        self._space.pin(file.idents(), file.keys())
+
+    def unpin(self, file: PinnedFile) -> None:
+        """It may go again. Memory only."""
+        self._space.unpin(file.idents(), file.keys())
+
     # -- meta and stamps
 
     def put_meta(self, meta: Meta) -> None:
@@ -315,6 +339,7 @@ class BlockStore:
             inodes=blocks + metas + dirs,
             evicted_bytes=space.evicted_bytes,
             evicted_blocks=space.evicted_blocks,
+            pinned_bytes=space.content.pinned.total_bytes,
             corrupt_pages=self._blocks.corrupt_pages,
             free_disk_bytes=space.free_bytes,
             free_disk_inodes=space.free_inodes,
@@ -370,7 +395,7 @@ class BlockStore:
     def save_index(self) -> None:
         """Write index.snapshot, if anything changed since the last one."""
         self._space.settle()
-        changes = sum(segment.changes for segment in self._space.segments)
+        changes = sum(kind.changes for kind in self._space.kinds)
         if changes != self._saved_changes:
             snapshot.save(self._tree, self._space.segments, self._space.lock)
             self._saved_changes = changes

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 from millpond.model.paths import block_name
 from millpond.store.index import FREE
 from millpond.store.meta import on_disk
-from millpond.store.space import META_BLOCK, block_key, is_block
+from millpond.store.segment import BLOCK_KEY_BYTES, META_BLOCK, is_block_key
+from millpond.store.space import block_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from millpond.store.meta import Metas
     from millpond.store.segment import Segment
-    from millpond.store.space import Space
+    from millpond.store.space import Kind, Space
     from millpond.store.tree import Tree
 
 _PAUSE_EVERY = 256  # files; the pause lets threads with work to do go first
@@ -37,48 +38,56 @@ class Reconciler:
 
     def run(self) -> bool:
         """True when the index is right; False when stopped before."""
-        seen = [bytearray(len(s.index.sizes) // 8 + 1) for s in self._space.segments]
-        limits = [len(s.index.sizes) for s in self._space.segments]
+        segments = self._space.segments
+        limits = [len(s.index.sizes) for s in segments]
+        seen = {
+            s.name: bytearray(limit // 8 + 1) for s, limit in zip(segments, limits, strict=True)
+        }
         for step in self._steps(seen):
             if step % _PAUSE_EVERY == 0:
                 if self._stopped():
                     return False
                 time.sleep(_PAUSE_S)
-        for segment, bits, limit in zip(self._space.segments, seen, limits, strict=True):
+        for segment, limit in zip(segments, limits, strict=True):
+            bits = seen[segment.name]
             for slot in range(limit):
                 if not bits[slot >> 3] >> (slot & 7) & 1 and not self._check(segment, slot):
                     return False
         return True
 
-    def _steps(self, seen: list[bytearray]) -> Iterator[int]:
+    def _steps(self, seen: dict[str, bytearray]) -> Iterator[int]:
         step = 0
-        content, names, stamps = self._space.segments
+        space = self._space
         for entry in self._tree.files("blocks", 2):
             with contextlib.suppress(OSError, ValueError, OverflowError):
-                self._meet(content, _key_of_block(entry.path), entry, seen[0])
+                self._meet(space.content, _key_of_block(entry.path), entry, seen)
             yield (step := step + 1)
         for entry in self._tree.files("meta", 1):
             with contextlib.suppress(OSError, ValueError):
-                self._meet(names, _digest(entry.name), entry, seen[1])
+                self._meet(space.names, _digest(entry.name), entry, seen)
             yield (step := step + 1)
         for entry in self._tree.files("dirs", 1):
             with contextlib.suppress(OSError, ValueError):
-                self._meet(stamps, _digest(entry.name), entry, seen[2])
+                self._meet(space.stamps, _digest(entry.name), entry, seen)
             yield (step := step + 1)
 
-    def _meet(self, segment: Segment, key: bytes, entry: os.DirEntry[str], seen: bytearray) -> None:
+    def _meet(
+        self, segment: Kind, key: bytes, entry: os.DirEntry[str], seen: dict[str, bytearray]
+    ) -> None:
         size = os.stat(entry.path).st_blocks * 512
         with self._space.lock:
-            slot = segment.index.find(key)
+            found = segment.find(key)
         if segment is self._space.names:
             self._metas.found_meta(key, size)
-        elif slot < 0:
+        elif found is None:
             self._space.put(segment, key, size)
         else:
             self._space.resize(segment, key, size)
-        if slot >= 0:
-            if slot < len(seen) * 8:
-                seen[slot >> 3] |= 1 << (slot & 7)
+        if found is not None:
+            part, slot = found
+            bits = seen.get(part.name, bytearray())
+            if slot < len(bits) * 8:
+                bits[slot >> 3] |= 1 << (slot & 7)
             return
         self.added += 1
         if not os.path.lexists(entry.path):  # evicted while we looked
@@ -92,9 +101,9 @@ class Reconciler:
             key = segment.index.key(slot)
         if self._stopped():
             return False
-        if is_block(segment, key):
+        if is_block_key(key):
             name = block_name(key[:16], int.from_bytes(key[16:], "little"))
-        elif segment is self._space.content:
+        elif segment.index.key_bytes == BLOCK_KEY_BYTES:
             with self._space.lock:
                 digest = self._space.names.find_prefix(key[:16])
             name = on_disk(self._space.names, digest) if digest else ""
@@ -102,7 +111,7 @@ class Reconciler:
             name = on_disk(segment, key)
         if not name or not os.path.lexists(self._tree.directory / name):
             self.dropped += 1
-            self._space.drop(segment, key)
+            self._space.drop(self._space.kind_of(segment), key)
         return True
 
 

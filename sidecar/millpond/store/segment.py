@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from millpond.store.eviction import EvictionPolicy
 
 
+BLOCK_KEY_BYTES = 20  # file id, block number (u32, little-endian)
+META_BLOCK = 0xFFFFFFFF  # the block number that stands for a meta, under half its digest
+_META_BLOCK = META_BLOCK.to_bytes(4, "little")
+
+
+def is_block_key(key: bytes) -> bool:
+    """Whether a key of an index names a block (not a meta or a stamp)."""
+    return len(key) == BLOCK_KEY_BYTES and key[16:] != _META_BLOCK
+
+
 class Segment:
     """Entries by key, in the order in which they are to be evicted."""
 
@@ -22,7 +32,7 @@ class Segment:
         self.name = name
         self.index = Index(key_bytes)
         self.policy = policy(self.index.sizes)
-        self.blocks = 0  # of the entries; kept by Space
+        self.blocks = 0  # of the entries
         self.changes = 0  # since the start: tells a snapshot whether anything is new
         self.chosen: set[int] = set()  # victims whose file still has to go: not in the policy
 
@@ -33,12 +43,18 @@ class Segment:
     def total_bytes(self) -> int:
         return self.index.total_bytes
 
+    def find(self, key: bytes) -> tuple[Segment, int] | None:
+        """Itself and the slot of the entry, if it is here."""
+        slot = self.index.find(key)
+        return None if slot < 0 else (self, slot)
+
     def put(self, key: bytes, size: int) -> None:
         """Add the entry, or change its size."""
         slot = self.index.find(key)
         self.changes += 1
         if slot < 0:
             self.policy.insert(self.index.add(key, size), key_hash(key))
+            self.blocks += is_block_key(key)
         else:
             self._resize(slot, size)
 
@@ -77,7 +93,12 @@ class Segment:
         else:
             self.policy.remove(slot)
         self.index.remove(slot)
+        self.blocks -= is_block_key(key)
         return size
+
+    def set_room(self, size: int) -> None:
+        """What its entries may take together."""
+        self.policy.capacity_bytes = size
 
     def choose(self, blocked: Callable[[bytes], bool]) -> bytes | None:
         """The next entry to evict. Answer with ``drop`` or, if it must stay, ``spare``."""

@@ -17,23 +17,24 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from millpond.errors import NoSpace
 from millpond.model.sizes import GIB, MIB
+from millpond.store.content import IDENT_BYTES, Content
 from millpond.store.eviction.lru import Lru
-from millpond.store.segment import Segment
+from millpond.store.segment import META_BLOCK, Segment, is_block_key
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from millpond.store.eviction import EvictionPolicy
 
+
 log = logging.getLogger(__name__)
-BLOCK_KEY_BYTES = 20  # file id, block number (u32, little-endian)
+Kind: TypeAlias = Content | Segment
 DIGEST_BYTES = 32
-META_BLOCK = 0xFFFFFFFF  # the block number that stands for a meta, under half its digest
 NAMES_SHARE = 0.05  # of the limit, in bytes: bound of all metas without content
 NAMES_BYTES_AT_LEAST = 16 * MIB
 NAMES_AT_MOST = 1_000_000
@@ -46,7 +47,7 @@ _TOUCHES_KEPT = 1 << 16
 
 
 class Victim(NamedTuple):
-    segment: Segment
+    segment: Kind
     key: bytes
 
 
@@ -63,10 +64,11 @@ class Space:
     ) -> None:
         self.capacity_bytes = capacity_bytes
         self.high, self.low = high, low
-        self.content = Segment("content", BLOCK_KEY_BYTES, policy)
+        self.content = Content(policy)
         self.names = Segment("names", DIGEST_BYTES, Lru)
         self.stamps = Segment("stamps", DIGEST_BYTES, Lru)
-        self.segments = (self.content, self.names, self.stamps)
+        self.kinds: tuple[Kind, ...] = (self.content, self.names, self.stamps)
+        self.may_evict = True
         self.lock = threading.Lock()  # memory only
         self.blocked: Callable[[bytes], bool] = lambda key: False
         self.delete: Callable[[Victim], bool] = lambda victim: False
@@ -78,45 +80,47 @@ class Space:
         self._statvfs = statvfs
         self._statvfs_at = -STATVFS_EVERY_S
         self._evicting = threading.Lock()
-        self._touches: deque[tuple[Segment, bytes, int]] = deque(maxlen=_TOUCHES_KEPT)
+        self._touches: deque[tuple[Kind, bytes, int]] = deque(maxlen=_TOUCHES_KEPT)
         self.look()
 
     # -- accounts
 
     @property
+    def segments(self) -> list[Segment]:
+        """What all of it is in: the parts of the content, the names, the stamps."""
+        return [*self.content.segments, self.names, self.stamps]
+
+    def kind_of(self, segment: Segment) -> Kind:
+        """What a segment is a part of."""
+        return segment if segment in (self.names, self.stamps) else self.content
+
+    @property
     def used_bytes(self) -> int:
-        return sum(segment.total_bytes for segment in self.segments)
+        return sum(kind.total_bytes for kind in self.kinds)
 
     @property
     def limit_bytes(self) -> int:
         """What the cache may take now: its capacity, or less on a disk that others fill."""
         return min(self.capacity_bytes, self._disk_limit)
 
-    def put(self, segment: Segment, key: bytes, size: int) -> None:
+    def put(self, segment: Kind, key: bytes, size: int) -> None:
         """The file of ``key`` exists and takes ``size`` bytes."""
         with self.lock:
-            before = len(segment)
             segment.put(key, size)
-            if is_block(segment, key):
-                segment.blocks += len(segment) - before
         self._watch()
 
-    def resize(self, segment: Segment, key: bytes, size: int) -> None:
+    def resize(self, segment: Kind, key: bytes, size: int) -> None:
         """The file of ``key`` takes ``size`` bytes now, if it is still in the index."""
         with self.lock:
             segment.resize(key, size)
         self._watch()
 
-    def drop(self, segment: Segment, key: bytes) -> int:
+    def drop(self, segment: Kind, key: bytes) -> int:
         """The file of ``key`` is gone; the bytes it had."""
         with self.lock:
-            before = len(segment)
-            size = segment.drop(key)
-            if is_block(segment, key):
-                segment.blocks += len(segment) - before
-            return size
+            return segment.drop(key)
 
-    def touch(self, segment: Segment, key: bytes, reads: int) -> None:
+    def touch(self, segment: Kind, key: bytes, reads: int) -> None:
         """Memory only, no lock: taken over later, the oldest lost when too many wait."""
         self._touches.append((segment, key, reads))
 
@@ -222,7 +226,7 @@ class Space:
 
     def _evict(self, size: int) -> int:
         freed = 0
-        for segment in self.segments:
+        for segment in self.kinds:
             while freed < size and (got := self._evict_one(segment)) >= 0:
                 freed += got
         return freed
@@ -236,14 +240,16 @@ class Space:
                 count -= 1
         return freed
 
-    def _evict_one(self, segment: Segment) -> int:
+    def _evict_one(self, segment: Kind) -> int:
+        if not self.may_evict:
+            return -1
         for _ in range(len(segment) + 1):
             with self.lock:
                 self._settle()
                 limit = self.low * self.limit_bytes
                 others = self.used_bytes - segment.total_bytes
-                segment.policy.capacity_bytes = max(0, int(limit) - others)
-                key = segment.choose(self.blocked)
+                segment.set_room(max(0, int(limit) - others))
+                key = segment.choose(self._stays)
                 size = segment.size(key) if key is not None else 0
             if key is None:
                 return -1
@@ -257,9 +263,34 @@ class Space:
             if gone:
                 self.evicted_bytes += size
                 self.evicted_files += 1
-                self.evicted_blocks += is_block(segment, key)
+                self.evicted_blocks += is_block_key(key)
                 return size
         return -1
+
+    def _stays(self, key: bytes) -> bool:
+        pinned = len(key) == DIGEST_BYTES and key[:IDENT_BYTES] in self.content.pins
+        return pinned or self.blocked(key)
+
+    # -- pins
+
+    def set_pins(self, pins: set[bytes], at_most_bytes: int) -> None:
+        """Exactly these are pinned: file ids, and halves of metas' digests. Eviction may begin."""
+        with self.lock:
+            self.content.pins_at_most_bytes = at_most_bytes
+            self.content.set_pins(pins)
+        self.may_evict = True
+
+    def pin(self, idents: Iterable[bytes], keys: Iterable[bytes]) -> None:
+        """These are pinned too; ``keys``: what may be cached of them."""
+        with self.lock:
+            self.content.pins.update(idents)
+            self.content.settle(keys)
+
+    def unpin(self, idents: Iterable[bytes], keys: Iterable[bytes]) -> None:
+        """These are pinned no more."""
+        with self.lock:
+            self.content.pins.difference_update(idents)
+            self.content.settle(keys)
 
 
 def block_key(file_id: bytes, block: int) -> bytes:
@@ -269,9 +300,4 @@ def block_key(file_id: bytes, block: int) -> bytes:
 
 def meta_key(digest: bytes) -> bytes:
     """The index key of a meta's content: the first half of its digest, as block 0xFFFFFFFF."""
-    return digest[:16] + b"\xff\xff\xff\xff"
-
-
-def is_block(segment: Segment, key: bytes) -> bool:
-    """Whether the key names a block (not a meta or a stamp)."""
-    return segment.name == "content" and key[16:] != b"\xff\xff\xff\xff"
+    return block_key(digest[:16], META_BLOCK)

@@ -382,6 +382,46 @@ class EvictReply(_message.Message):
     bytes: int
     def __init__(self, files: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
 
+class PinRequest(_message.Message):
+    __slots__ = ("path", "recursive")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    RECURSIVE_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    recursive: bool
+    def __init__(self, path: _Optional[str] = ..., recursive: _Optional[bool] = ...) -> None: ...
+
+class UnpinRequest(_message.Message):
+    __slots__ = ("path",)
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    def __init__(self, path: _Optional[str] = ...) -> None: ...
+
+class PinsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class PinsReply(_message.Message):
+    __slots__ = ("pins", "pinned_bytes", "at_most_bytes")
+    PINS_FIELD_NUMBER: _ClassVar[int]
+    PINNED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    AT_MOST_BYTES_FIELD_NUMBER: _ClassVar[int]
+    pins: _containers.RepeatedCompositeFieldContainer[PinInfo]
+    pinned_bytes: int
+    at_most_bytes: int
+    def __init__(self, pins: _Optional[_Iterable[_Union[PinInfo, _Mapping]]] = ..., pinned_bytes: _Optional[int] = ..., at_most_bytes: _Optional[int] = ...) -> None: ...
+
+class PinInfo(_message.Message):
+    __slots__ = ("path", "recursive", "files", "length")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    RECURSIVE_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    recursive: bool
+    files: int
+    length: int
+    def __init__(self, path: _Optional[str] = ..., recursive: _Optional[bool] = ..., files: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
+
 class StatsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

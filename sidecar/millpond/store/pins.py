@@ -1,0 +1,32 @@
+"""What is pinned of one file: its blocks of one version, and its meta."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from millpond.model.paths import path_hash
+from millpond.model.sizes import block_count
+from millpond.store.content import IDENT_BYTES
+from millpond.store.space import block_key, meta_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class PinnedFile(NamedTuple):
+    """A file version whose blocks are not evicted. ``path``: in the namespace."""
+
+    path: str
+    store_path: str
+    file_id: bytes
+    length: int
+
+    def idents(self) -> tuple[bytes, bytes]:
+        """How the index knows it: by the file id, and by half of its meta's digest."""
+        return self.file_id, path_hash(self.store_path)[:IDENT_BYTES]
+
+    def keys(self) -> Iterator[bytes]:
+        """Every key of the index that may stand for a part of it."""
+        yield meta_key(path_hash(self.store_path))
+        for block in range(block_count(self.length)):
+            yield block_key(self.file_id, block)
