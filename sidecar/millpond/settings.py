@@ -107,8 +107,9 @@ _ALIASES = Kind(
 )
 
 
-def _setting(kind: Kind, default: Any, description: str, *env: str) -> Any:
-    metadata = {"kind": kind, "description": description, "env": env}
+def _setting(kind: Kind, default: Any, description: str, *env: str, running: bool = False) -> Any:
+    """``running``: `millpond set` changes it; ``server.running`` has to know how."""
+    metadata = {"kind": kind, "description": description, "env": env, "running": running}
     if callable(default):
         return field(default_factory=default, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -128,18 +129,25 @@ class Settings:
         _size(64 << 20, 1 << 50, auto=True), None,
         "Disk space the cache may use. auto: what it used before; at first start 80 % of what is "
         "free.",
+        running=True,
     )  # fmt: skip
     cache_policy: str = _setting(
         _one_of("s3fifo", "lru"), "s3fifo", "Which blocks go first when space is needed."
     )
     evict_high: float = _setting(
-        _ratio(0.1, 1.0), 0.95, "Share of the capacity at which eviction begins."
+        _ratio(0.1, 1.0),
+        0.95,
+        "Share of the capacity at which eviction begins.",
+        running=True,
     )
     evict_low: float = _setting(
-        _ratio(0.05, 0.99), 0.90, "Share of the capacity at which eviction ends; below evict_high."
+        _ratio(0.05, 0.99),
+        0.90,
+        "Share of the capacity at which eviction ends; below evict_high.",
+        running=True,
     )
     pin_share: float = _setting(
-        _ratio(0.0, 0.9), 0.5, "Share of the capacity that pinned files may fill."
+        _ratio(0.0, 0.9), 0.5, "Share of the capacity that pinned files may fill.", running=True
     )
     node_aliases: tuple[str, ...] = _setting(
         _ALIASES, (),
@@ -160,39 +168,64 @@ class Settings:
         _count(0, 65535), 8899, "Their port; 0: any free one, told in node.properties."
     )
     fill_connections: int = _setting(
-        _count(1, 512), 32, "Ranges fetched from stores at the same time, in all."
+        _count(1, 512),
+        32,
+        "Ranges fetched from stores at the same time, in all.",
+        running=True,
     )
     fill_connections_per_file: int = _setting(
-        _count(1, 128), 16, "Ranges fetched at the same time for one file."
+        _count(1, 128),
+        16,
+        "Ranges fetched at the same time for one file.",
+        running=True,
     )
     fill_range_bytes: int = _setting(
-        _size(64 << 10, 256 << 20), 8 << 20, "Bytes of one ranged GET of a long fill."
+        _size(64 << 10, 256 << 20),
+        8 << 20,
+        "Bytes of one ranged GET of a long fill.",
+        running=True,
     )
     fill_memory_bytes: int = _setting(
-        _size(4 << 20, 64 << 30), 256 << 20, "Memory for bytes on their way from stores to disk."
+        _size(4 << 20, 64 << 30),
+        256 << 20,
+        "Memory for bytes on their way from stores to disk.",
+        running=True,
     )
     max_requests: int = _setting(
-        _count(1, 1_000_000), 4096, "Requests in hand, in all; beyond it: Overloaded."
+        _count(1, 1_000_000),
+        4096,
+        "Requests in hand, in all; beyond it: Overloaded.",
+        running=True,
     )
     max_requests_per_connection: int = _setting(
-        _count(1, 100_000), 256, "Requests in hand from one connection; beyond it: Overloaded."
+        _count(1, 100_000),
+        256,
+        "Requests in hand from one connection; beyond it: Overloaded.",
+        running=True,
     )
     freshness_ms: int = _setting(
         _duration(0, 86_400_000), 30_000,
         "How old the knowledge behind an open may be, on mounts that do not say.",
+        running=True,
     )  # fmt: skip
     list_freshness_ms: int = _setting(
         _duration(0, 86_400_000), 0,
         "How old a listing may be, on mounts that do not say. 0: each is validated by a LIST that "
         "began after it was asked for.",
+        running=True,
     )  # fmt: skip
     log_level: str = _setting(
-        _one_of("debug", "info", "warning", "error"), "info", "What is logged."
+        _one_of("debug", "info", "warning", "error"),
+        "info",
+        "What is logged.",
+        running=True,
     )
     log_format: str = _setting(
         _one_of("text", "json"), "text", "Lines for people, or one JSON object a line."
     )
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    config_file: Path | None = field(default=None, compare=False, repr=False)
+    """The TOML file that was read, or would have been if it existed."""
 
     def __post_init__(self) -> None:
         for name, declared in DECLARED.items():
@@ -225,13 +258,15 @@ class Declared:
     env: tuple[str, ...]
     default: Any
     """The value, or None where it depends on the machine (the description says how)."""
+    running: bool
+    """Whether it may change while the sidecar runs."""
 
 
 def _declared(f: Field[Any]) -> Declared:
     meta = f.metadata
     default = None if f.default is MISSING else f.default
     env = (f"MILLPOND_{f.name.upper()}", *meta["env"])
-    return Declared(f.name, meta["kind"], meta["description"], env, default)
+    return Declared(f.name, meta["kind"], meta["description"], env, default, meta["running"])
 
 
 DECLARED: dict[str, Declared] = {f.name: _declared(f) for f in fields(Settings) if f.metadata}
@@ -278,7 +313,8 @@ def load(
             take(name, raw, f"--{name.replace('_', '-')}")
     for name, text in (named or {}).items():
         take(name, text, f"--set {name}")
-    return Settings(**values, origins=origins)
+    file = file or _candidates(environ)[-1 if os.geteuid() == 0 else 0]
+    return Settings(**values, origins=origins, config_file=file.absolute())
 
 
 def config_file(config: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -298,9 +334,13 @@ def config_file(config: Path | None, environ: Mapping[str, str]) -> Path | None:
             cause=wrong,
             remedy="Name a TOML file with settings that this user may read",
         )
+    return next((p for p in _candidates(environ) if p.is_file()), None)
+
+
+def _candidates(environ: Mapping[str, str]) -> tuple[Path, Path]:
+    """The TOML files that count where none is named: the user's, the system's."""
     home = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    candidates = (home / "millpond/millpond.toml", SYSTEM_CONFIG)
-    return next((p for p in candidates if p.is_file()), None)
+    return home / "millpond/millpond.toml", SYSTEM_CONFIG
 
 
 def unknown_environment(environ: Mapping[str, str]) -> list[str]:
@@ -319,6 +359,13 @@ def _read_toml(file: Path) -> dict[str, object]:
         ) from None
     except OSError as e:
         raise InvalidSetting(f"{file} can't be read", cause=e.strerror or str(e)) from None
+
+
+def parse(name: str, text: str, origin: str) -> Any:
+    """The value that ``text`` means. Raises InvalidSetting."""
+    if name not in DECLARED:
+        raise _unknown(name, origin)
+    return _convert(DECLARED[name], text, origin)
 
 
 def _convert(declared: Declared, raw: object, origin: str) -> Any:
@@ -361,16 +408,20 @@ def document() -> str:
         f"`{SYSTEM_CONFIG}`: the first that exists), the default.",
         "`millpond settings` shows each value and its origin.",
         "Sizes are written `512MiB`, durations `30s`; a bare number is in the unit of the name.",
+        "`millpond set` changes those marked *set* in a running sidecar; others take a restart.",
         "This page is generated: `python -m millpond.settings > docs/settings.md`.",
         "",
-        "| setting | default | allowed | environment | meaning |",
-        "|---|---|---|---|---|",
+        "| setting | default | allowed | environment | | meaning |",
+        "|---|---|---|---|---|---|",
     ]
     for d in DECLARED.values():
         machine = d.default is None and d.name == "cache_dir"
         default = "see meaning" if machine else f"`{d.kind.show(d.default)}`".replace("``", "empty")
         env = ", ".join(f"`{e}`" for e in d.env)
-        lines.append(f"| `{d.name}` | {default} | {d.kind.allowed} | {env} | {d.description} |")
+        change = "set" if d.running else ""
+        lines.append(
+            f"| `{d.name}` | {default} | {d.kind.allowed} | {env} | {change} | {d.description} |"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from millpond.cli import doctor, evict, files, load, mount, pin, serve, show, stats
+from millpond.cli import (
+    change,
+    doctor,
+    evict,
+    files,
+    load,
+    mount,
+    pin,
+    refresh,
+    serve,
+    show,
+    stacks,
+    stats,
+)
 from millpond.cli.output import (
     EXIT_ERROR,
     EXIT_INTERRUPTED,
@@ -24,6 +37,9 @@ from millpond.errors import Internal, InvalidRequest, MillpondError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+FAMILIES = (
+    serve, mount, files, load, refresh, evict, pin, stats, doctor, show, change, stacks,
+)  # fmt: skip
 PLUGINS = "millpond.commands"
 # Typer brings its own Click from some release on: the class is known by name alone.
 _USAGE_ERROR: type[Exception] = next(
@@ -44,7 +60,20 @@ def build() -> typer.Typer:
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
     )
-    for family in (serve, mount, files, load, evict, pin, stats, doctor, show):
+    for family in (
+        serve,
+        mount,
+        files,
+        load,
+        refresh,
+        evict,
+        pin,
+        stats,
+        stacks,
+        doctor,
+        show,
+        change,
+    ):
         family.register(app)
     for plugin in entry_points(group=PLUGINS):
         try:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 import signal
+import sys
 from pathlib import Path  # noqa: TC003 (Typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,6 +96,9 @@ async def _run(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask_to_stop, number)
+    if sys.stderr is not None:
+        # Needs no interpreter that works: for when not even `millpond stacks` is answered.
+        faulthandler.register(signal.SIGUSR1, file=sys.stderr, all_threads=True)
     await sidecar.start()
     notify(f"READY=1\nSTATUS=Serving {settings.cache_dir}")
     await sidecar.serve_forever()

@@ -143,11 +143,36 @@ class Control:
         reply: wire.PinsReply = self._call("pins", wire.PinsRequest(), self._answer_s)
         return reply
 
+    def refresh(self, path: str, *, recursive: bool = False) -> wire.RefreshReply:
+        """Ask the store now what a file, a directory or a whole tree is: `millpond refresh`."""
+        asked = wire.RefreshRequest(path=parse_uri(path), recursive=recursive)
+        reply: wire.RefreshReply = self._call("refresh", asked)
+        return reply
+
     # -- what the sidecar does ---------------------------------------------------------------
 
     def stats(self) -> wire.StatsReply:
         """Hits, space, and what the stores were asked, since the sidecar started."""
         reply: wire.StatsReply = self._call("stats", wire.StatsRequest(), self._answer_s)
+        return reply
+
+    def settings(self) -> list[wire.Setting]:
+        """All settings, as the running sidecar has them."""
+        asked = wire.SettingsRequest()
+        return list(self._call("settings", asked, self._answer_s).settings)
+
+    def set(self, name: str, value: str) -> wire.Setting:
+        """Change a setting until the sidecar stops; ``value`` as people write it: ``500GiB``.
+
+        Raises InvalidSetting, which says how those are changed that take a restart.
+        """
+        asked = wire.ChangeSettingRequest(name=name, value=value)
+        told: wire.Setting = self._call("change_setting", asked, self._answer_s)
+        return told
+
+    def stacks(self) -> wire.StacksReply:
+        """The Python stacks of all its threads and tasks, also while its control loop is stuck."""
+        reply: wire.StacksReply = self._call("stacks", wire.StacksRequest(), self._answer_s)
         return reply
 
     # -- calls -------------------------------------------------------------------------------

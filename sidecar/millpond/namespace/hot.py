@@ -76,6 +76,14 @@ class HotAnswers:
             if hot is not None:
                 hot.void = True
 
+    def drop_tree(self, path: str) -> None:
+        """Drop ``path`` and all below it."""
+        below = path if path == "/" else f"{path}/"
+        for half in (self._young, self._old):
+            for known in list(half):
+                if known == path or known.startswith(below):
+                    self.drop(known)
+
     def clear(self) -> None:
         for half in (self._young, self._old):
             for hot in list(half.values()):

@@ -110,13 +110,16 @@ class Mounts:
             store.close()
         return mount
 
+    def set_defaults(self, freshness_ms: int, list_freshness_ms: int) -> None:
+        """Other bounds for mounts whose options do not say."""
+        with self._lock:
+            self._defaults = (freshness_ms, list_freshness_ms)
+            self._replace([self._mount(_row(m)) for m in self.table.mounts])
+
     def heal(self) -> None:
         """Write the database again where it was deleted by hand: the mounts live on."""
         with self._lock:
-            if self.database.heal(
-                MountRow(m.path, m.store_uri, m.store_id, m.root, m.prefix, dict(m.options))
-                for m in self.table.mounts
-            ):
+            if self.database.heal(_row(m) for m in self.table.mounts):
                 log.warning("%s was deleted; written again", self.database.file)
 
     def store(self, mount: Mount) -> UnderStore:
@@ -170,6 +173,10 @@ class Mounts:
 
     def _mount(self, row: MountRow) -> Mount:
         return mount_of(row, *self._defaults)
+
+
+def _row(m: Mount) -> MountRow:
+    return MountRow(m.path, m.store_uri, m.store_id, m.root, m.prefix, dict(m.options))
 
 
 def mount_of(row: MountRow, freshness_ms: int, list_freshness_ms: int) -> Mount:

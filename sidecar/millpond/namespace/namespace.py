@@ -117,6 +117,11 @@ class Namespace:
         self.pins.release(mount.path, [m.path for m in self.table.nested(mount.path)])
         return mount
 
+    def set_bounds(self, freshness_ms: int, list_freshness_ms: int) -> None:
+        """Other bounds for mounts whose options do not say."""
+        self._mounts.set_defaults(freshness_ms, list_freshness_ms)
+        self._hot.clear()
+
     def under_counters(self) -> dict[str, RequestCounters]:
         """What each mount asked of its store so far, by mount path."""
         return self._mounts.counters()
@@ -190,6 +195,23 @@ class Namespace:
     def changed(self, path: str) -> None:
         """The store has another version than we said: forget what is known of ``path``."""
         self._validation.forget(_at(self.table, check_path(path)))
+
+    def refresh(self, path: str, *, recursive: bool) -> int:
+        """Ask the stores now what a file, a directory or a whole tree is; the files compared.
+
+        With ``recursive`` mounts below it too. Raises as ``list`` does.
+        """
+        path = check_path(path)
+        table = self.table
+        files = 0
+        if not table.is_synthetic(path):
+            try:
+                files = self._validation.refresh(_at(table, path), recursive=recursive)
+            except PathNotFound as e:
+                if not table.mount_points(path):
+                    raise _absent(table, path, e) from None
+        nested = table.nested(path) if recursive else []
+        return files + sum(self.refresh(m.path, recursive=True) for m in nested)
 
     def evict(self, path: str) -> tuple[int, int]:
         """Forget what is cached of a file or a tree, mounts below it included.

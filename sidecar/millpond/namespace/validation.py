@@ -264,13 +264,30 @@ class Validation:
 
     # Directories.
 
-    def list(self, at: At, *, recursive: bool) -> Listing:
+    def refresh(self, at: At, *, recursive: bool) -> int:
+        """Ask the store now, whatever the bounds say; how many files were compared.
+
+        Nothing of the tree that is known from before is used for who asks after this, but for
+        meta, within its own bound, of files that are gone and that this process never met.
+        """
+        try:
+            listing = self.list(at, recursive=recursive, force=True)
+        except (NotADirectory, PathNotFound):
+            if not at.name:
+                raise
+            return 0 if self.stat(at, force=True).directory else 1
+        finally:
+            self.hot.drop_tree(at.path)
+        return sum(not entry.is_dir for entry in listing)
+
+    def list(self, at: At, *, recursive: bool, force: bool = False) -> Listing:
         """The directory, or the whole tree below it, within the mount's bound for listings.
 
-        Meta that the listing contradicts is gone when this returns.
+        With ``force`` as if that were 0. Meta that the listing contradicts is gone when this
+        returns.
         """
         now = self._clock()
-        bound_ns = at.mount.list_freshness_ms * _NS
+        bound_ns = 0 if force else at.mount.list_freshness_ms * _NS
         if not recursive:
             directory = self.directories.get(at.mount.store_path(at.inside))
             if directory is not None and fresh(now, directory.validated_ns, bound_ns):

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
+import os
 import time
 from typing import TYPE_CHECKING
 
 from millpond import __version__
 from millpond import metrics as m
-from millpond.errors import Overloaded
+from millpond.server.running import RunningSettings, on_loop
+from millpond.server.stacks import stacks
 from millpond.wire import millpond_pb2 as wire
 
 if TYPE_CHECKING:
+    import asyncio
+
     from millpond.metrics import Metrics
     from millpond.namespace import Namespace
     from millpond.namespace.pins import Pin
     from millpond.store import BlockStore
 
-READS = frozenset({"mounts", "pins", "stats"})
+READS = frozenset({"mounts", "pins", "refresh", "settings", "stats", "stacks"})
 """The handlers that change nothing; all others need ``control.token``."""
-LOOP_S = 5.0
 
 
 class Admin:
@@ -34,12 +36,16 @@ class Admin:
         store: BlockStore,
         namespace: Namespace,
         metrics: Metrics,
+        running: RunningSettings,
     ) -> None:
         self._loop = loop
         self._store = store
         self._namespace = namespace
         self._metrics = metrics
+        self._running = running
         self._began = time.monotonic()
+        self.loop_seen_s = loop.time()
+        """When the control loop last ran its clock."""
 
     @property
     def uptime_s(self) -> float:
@@ -74,10 +80,25 @@ class Admin:
             at_most_bytes=self._store.pins_at_most_bytes,
         )
 
+    def refresh(self, asked: wire.RefreshRequest) -> wire.RefreshReply:
+        files = self._namespace.refresh(asked.path, recursive=asked.recursive)
+        return wire.RefreshReply(files=files)
+
+    def settings(self, _: wire.SettingsRequest) -> wire.SettingsReply:
+        return self._running.all()
+
+    def change_setting(self, asked: wire.ChangeSettingRequest) -> wire.Setting:
+        return self._running.change(asked.name, asked.value)
+
+    def stacks(self, _: wire.StacksRequest) -> wire.StacksReply:
+        """Asks nothing of the loop: it is for when that is stuck."""
+        age_s = max(0.0, self._loop.time() - self.loop_seen_s)
+        return wire.StacksReply(pid=os.getpid(), loop_age_s=age_s, text=stacks(self._loop))
+
     def stats(self, _: wire.StatsRequest) -> wire.StatsReply:
         """Sums since start, from the store, the namespace and the clients' reports."""
         stats = self._store.stats()
-        counters = self._counters()
+        counters: dict[str, int] = on_loop(self._loop, self._counters)
         counters |= {
             "evicted_bytes": stats.evicted_bytes,
             "evicted_blocks": stats.evicted_blocks,
@@ -106,24 +127,11 @@ class Admin:
         )
 
     def _counters(self) -> dict[str, int]:
-        """What the control loop counts, taken on the loop. Raises Overloaded when it is stuck."""
-
-        async def taken() -> dict[str, int]:
-            counters = self._metrics.client_counters()
-            counters["miss_bytes"] = int(self._metrics.value(m.MISS_BYTES))
-            counters["miss_reads"] = int(self._metrics.value(m.MISS_READS))
-            return counters
-
-        future = asyncio.run_coroutine_threadsafe(taken(), self._loop)
-        try:
-            return future.result(LOOP_S)
-        except TimeoutError:
-            future.cancel()
-            raise Overloaded(
-                "the sidecar's control loop does not answer",
-                cause=f"it did nothing else for {LOOP_S:g} s",
-                remedy="`millpond stacks` shows what it does",
-            ) from None
+        """What the control loop counts."""
+        counters = self._metrics.client_counters()
+        counters["miss_bytes"] = int(self._metrics.value(m.MISS_BYTES))
+        counters["miss_reads"] = int(self._metrics.value(m.MISS_READS))
+        return counters
 
 
 def _pin(pin: Pin) -> wire.PinInfo:

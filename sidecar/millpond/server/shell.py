@@ -56,7 +56,7 @@ class FillService:
         self._fetchers = Workers("fetch", limits.connections, ready=True)
         self._fetcher = Fetcher(store, namespace, self._tell)
         self._preparer = Preparer(store, namespace)
-        self._max_pending = max_pending
+        self.max_pending = max_pending
         self.core = core.FillScheduler(limits)
         self._pending: dict[int, Pending] = {}
         self._open: dict[bytes, Located] = {}
@@ -78,7 +78,7 @@ class FillService:
         if not request.file_id:
             self._direct(call, "uncacheable")
             return
-        if len(self._pending) >= self._max_pending:
+        if len(self._pending) >= self.max_pending:
             self._direct(call, "too_busy")
             return
         try:
@@ -94,6 +94,11 @@ class FillService:
         pending.located = self._preparer.known(request.path, request.file_id)
         pool = self._lookups if pending.located is None else self._disk
         pool.submit(partial(self._prepare, pending))
+
+    def set_limits(self, limits: core.Limits) -> None:
+        """Other bounds on what begins from now on."""
+        self._fetchers.grow(limits.connections)
+        self.core.limits = limits
 
     def closed(self, owner: int) -> None:
         """A connection is gone."""

@@ -18,12 +18,12 @@ from millpond.errors import MillpondError
 from millpond.metrics import Metrics
 from millpond.namespace import Namespace
 from millpond.server.admin import Admin
-from millpond.server.core.schedule import Limits
 from millpond.server.dashboard import Dashboard
 from millpond.server.gauges import Gauges
 from millpond.server.grpc_server import ControlServer
 from millpond.server.http import HttpServer
 from millpond.server.local_socket import Exhaustion, LocalServer
+from millpond.server.running import RunningSettings, limits_of, max_pending
 from millpond.server.shell import FillService
 from millpond.server.verbs import Verbs
 from millpond.server.workers import Workers
@@ -181,17 +181,10 @@ class Sidecar:
         s = self.settings
         self._disk = Workers("disk", DISK_THREADS)
         self._lookups = Workers("lookup", LOOKUP_THREADS)
-        limits = Limits(
-            s.fill_connections,
-            s.fill_connections_per_file,
-            s.fill_range_bytes,
-            s.fill_memory_bytes,
-        )
         self._fills = FillService(
-            loop, self.store, self.namespace, self.metrics, limits,
-            disk=self._disk, lookups=self._lookups, max_pending=max(1, s.max_requests // 2),
+            loop, self.store, self.namespace, self.metrics, limits_of(s),
+            disk=self._disk, lookups=self._lookups, max_pending=max_pending(s),
         )  # fmt: skip
-        admin = Admin(loop, self.store, self.namespace, self.metrics)
         self._verbs = Verbs(
             loop, self.store, self.namespace, self._fills, self.metrics,
             disk=self._disk, lookups=self._lookups, max_requests=s.max_requests,
@@ -199,6 +192,8 @@ class Sidecar:
             cache_gid=s.cache_dir.stat().st_gid, aliases=self.aliases,
         )  # fmt: skip
         self._server = LocalServer(self._verbs)
+        running = RunningSettings(loop, s, self.store, self.namespace, self._verbs, self._fills)
+        admin = self._admin = Admin(loop, self.store, self.namespace, self.metrics, running)
         gauges = Gauges(self.store, self.namespace, self._verbs, self._fills, admin, self.metrics)
         self._dashboard = Dashboard(
             loop, self.store, self.namespace, self._verbs, gauges, self.metrics,
@@ -238,6 +233,7 @@ class Sidecar:
     def _watch_lag(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         """Observe how late a timer runs, once a second."""
         late = max(0.0, loop.time() - due)
+        self._admin.loop_seen_s = loop.time()
         self.metrics.observe(m.LOOP_LAG_SECONDS, late)
         next_due = loop.time() + LAG_EVERY_S
         self._lag = loop.call_at(next_due, self._watch_lag, loop, next_due)

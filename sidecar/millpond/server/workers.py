@@ -42,6 +42,14 @@ class Workers:
         self._threads.append(thread)
         thread.start()
 
+    def grow(self, size: int) -> None:
+        """Have ``size`` threads, all started, if there are fewer."""
+        with self._lock:
+            for _ in range(size - len(self._threads)):
+                self._free += 1
+                self._start()
+            self.size = max(size, self.size)
+
     def submit(self, job: Callable[[], object]) -> None:
         """Have ``job`` run soon. Any thread."""
         with self._lock:

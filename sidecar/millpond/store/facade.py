@@ -325,6 +325,17 @@ class BlockStore:
         """Evict, as the policy chooses, until that much is free; the bytes freed."""
         return self._space.free(size_bytes)
 
+    def set_space(
+        self, capacity_bytes: int | None, high: float, low: float, pin_share: float
+    ) -> None:
+        """Another capacity (None: as it is), marks or share; what is too much is evicted soon."""
+        space = self._space
+        if capacity_bytes is not None and capacity_bytes != space.capacity_bytes:
+            self.publish_node(capacity=str(capacity_bytes))
+            space.capacity_bytes = capacity_bytes
+        self.pins_at_most_bytes = int(space.capacity_bytes * pin_share)
+        space.set_marks(high, low, self.pins_at_most_bytes)
+
     def stats(self) -> StoreStats:
         """Memory only."""
         space = self._space

@@ -271,6 +271,13 @@ class Space:
         pinned = len(key) == DIGEST_BYTES and key[:IDENT_BYTES] in self.content.pins
         return pinned or self.blocked(key)
 
+    def set_marks(self, high: float, low: float, pins_at_most_bytes: int) -> None:
+        """Where eviction begins and ends, and what pins may hold of what comes from now on."""
+        with self.lock:
+            self.high, self.low = high, low
+            self.content.pins_at_most_bytes = pins_at_most_bytes
+        self.pressure.set()
+
     # -- pins
 
     def set_pins(self, pins: set[bytes], at_most_bytes: int) -> None:

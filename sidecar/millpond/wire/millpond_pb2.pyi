@@ -21,6 +21,19 @@ class FillResult(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PRESENT: _ClassVar[FillResult]
     INLINE: _ClassVar[FillResult]
     DIRECT: _ClassVar[FillResult]
+
+class BlockState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    NEVER_READ: _ClassVar[BlockState]
+    HERE: _ClassVar[BlockState]
+    PARTLY_HERE: _ClassVar[BlockState]
+    EVICTED: _ClassVar[BlockState]
+    DROPPED: _ClassVar[BlockState]
+    BAD: _ClassVar[BlockState]
+    VERSION_CHANGED: _ClassVar[BlockState]
+    NOT_ADMITTED: _ClassVar[BlockState]
+    BYPASSED: _ClassVar[BlockState]
+    NOT_CACHEABLE: _ClassVar[BlockState]
 UNKNOWN: Intent
 SEQUENTIAL: Intent
 RANDOM: Intent
@@ -30,6 +43,16 @@ WARM_UP: Intent
 PRESENT: FillResult
 INLINE: FillResult
 DIRECT: FillResult
+NEVER_READ: BlockState
+HERE: BlockState
+PARTLY_HERE: BlockState
+EVICTED: BlockState
+DROPPED: BlockState
+BAD: BlockState
+VERSION_CHANGED: BlockState
+NOT_ADMITTED: BlockState
+BYPASSED: BlockState
+NOT_CACHEABLE: BlockState
 
 class Request(_message.Message):
     __slots__ = ("id", "hello", "stat", "list", "fill", "locate", "report")
@@ -421,6 +444,108 @@ class PinInfo(_message.Message):
     files: int
     length: int
     def __init__(self, path: _Optional[str] = ..., recursive: _Optional[bool] = ..., files: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
+
+class RefreshRequest(_message.Message):
+    __slots__ = ("path", "recursive")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    RECURSIVE_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    recursive: bool
+    def __init__(self, path: _Optional[str] = ..., recursive: _Optional[bool] = ...) -> None: ...
+
+class RefreshReply(_message.Message):
+    __slots__ = ("files",)
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    files: int
+    def __init__(self, files: _Optional[int] = ...) -> None: ...
+
+class ExplainRequest(_message.Message):
+    __slots__ = ("path",)
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    def __init__(self, path: _Optional[str] = ...) -> None: ...
+
+class BlockRun(_message.Message):
+    __slots__ = ("first", "count", "state", "pages", "at_ms", "detail")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    count: int
+    state: BlockState
+    pages: int
+    at_ms: int
+    detail: str
+    def __init__(self, first: _Optional[int] = ..., count: _Optional[int] = ..., state: _Optional[_Union[BlockState, str]] = ..., pages: _Optional[int] = ..., at_ms: _Optional[int] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class ExplainReply(_message.Message):
+    __slots__ = ("info", "mount", "runs", "history_since_ms", "history_events", "history_bound")
+    INFO_FIELD_NUMBER: _ClassVar[int]
+    MOUNT_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_SINCE_MS_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_EVENTS_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_BOUND_FIELD_NUMBER: _ClassVar[int]
+    info: FileInfo
+    mount: str
+    runs: _containers.RepeatedCompositeFieldContainer[BlockRun]
+    history_since_ms: int
+    history_events: int
+    history_bound: int
+    def __init__(self, info: _Optional[_Union[FileInfo, _Mapping]] = ..., mount: _Optional[str] = ..., runs: _Optional[_Iterable[_Union[BlockRun, _Mapping]]] = ..., history_since_ms: _Optional[int] = ..., history_events: _Optional[int] = ..., history_bound: _Optional[int] = ...) -> None: ...
+
+class SettingsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SettingsReply(_message.Message):
+    __slots__ = ("settings",)
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    settings: _containers.RepeatedCompositeFieldContainer[Setting]
+    def __init__(self, settings: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ...) -> None: ...
+
+class Setting(_message.Message):
+    __slots__ = ("name", "value", "origin", "running", "previous", "config_file", "start_origin")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FILE_FIELD_NUMBER: _ClassVar[int]
+    START_ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    origin: str
+    running: bool
+    previous: str
+    config_file: str
+    start_origin: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ..., origin: _Optional[str] = ..., running: _Optional[bool] = ..., previous: _Optional[str] = ..., config_file: _Optional[str] = ..., start_origin: _Optional[str] = ...) -> None: ...
+
+class ChangeSettingRequest(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+
+class StacksRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StacksReply(_message.Message):
+    __slots__ = ("pid", "loop_age_s", "text")
+    PID_FIELD_NUMBER: _ClassVar[int]
+    LOOP_AGE_S_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    pid: int
+    loop_age_s: float
+    text: str
+    def __init__(self, pid: _Optional[int] = ..., loop_age_s: _Optional[float] = ..., text: _Optional[str] = ...) -> None: ...
 
 class StatsRequest(_message.Message):
     __slots__ = ()

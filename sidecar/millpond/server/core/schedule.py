@@ -106,13 +106,13 @@ class FillScheduler:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        """May be replaced at any time: it holds for what begins from then on."""
         self.files: dict[bytes, FileFill] = {}
         self._of_request: dict[int, FileFill] = {}
         self._of_fetch: dict[int, FileFill] = {}
         self._demand: OrderedDict[bytes, FileFill] = OrderedDict()
         self._ahead: OrderedDict[bytes, FileFill] = OrderedDict()
         self._next_fetch = 0
-        self._range_pages = max(1, min(PAGES_PER_BLOCK, limits.range_bytes // PAGE_BYTES))
         self.active = 0
         self.active_ahead = 0
         self.flying_bytes = 0
@@ -327,7 +327,7 @@ class FillScheduler:
     def _claim(self, ring: OrderedDict[bytes, FileFill], memory: int) -> FetchState | None:
         """The next fetch of the files in ``ring``, which take turns."""
         room = (memory - self.flying_bytes) // PAGE_BYTES
-        range_pages = self._range_pages
+        range_pages = max(1, min(PAGES_PER_BLOCK, self.limits.range_bytes // PAGE_BYTES))
         if room < min(MIN_ROOM_PAGES, range_pages):
             return None
         ahead = ring is self._ahead
