@@ -81,8 +81,14 @@ def _membership(directory: Path, found: os.stat_result) -> Finding:
         return ok("group", f"this user may read the cache (group {group})")
     return problem(
         "group", f"this user is not in group {group} and can't read {directory}",
-        f"sudo usermod -aG {group} $USER, then log in again; the same for the engines' users",
+        f"sudo usermod -aG {group} $USER, then log in again; the same for the engines' users "
+        f"(in Kubernetes: supplementalGroups [{found.st_gid}])",
     )  # fmt: skip
+
+
+def _barred(settings: Settings) -> bool:
+    """Whether this user may not enter the directory: ``group`` tells that, and it explains all."""
+    return settings.cache_dir.is_dir() and not os.access(settings.cache_dir, os.R_OK | os.X_OK)
 
 
 def disk(settings: Settings) -> Iterator[Finding]:
@@ -108,7 +114,7 @@ def disk(settings: Settings) -> Iterator[Finding]:
         )  # fmt: skip
     else:
         yield ok("inodes", f"{space.f_favail} inodes free" if space.f_files else "not counted")
-    kind = _file_system(at)
+    _, kind = mounted_at(at)
     if kind in ("tmpfs", "ramfs"):
         yield warning(
             "file system", f"{kind}: cached data takes memory and is lost at restart",
@@ -139,8 +145,8 @@ def _full(directory: Path) -> str:
     return ""
 
 
-def _file_system(path: Path) -> str:
-    """The type of the file system that ``path`` is on, as the kernel calls it."""
+def mounted_at(path: Path) -> tuple[str, str]:
+    """Where the file system that ``path`` is on is mounted, and its type, as the kernel says."""
     wanted, best, kind = os.path.realpath(path), "", ""
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, at, found, *_ = line.split(" ")
@@ -148,11 +154,13 @@ def _file_system(path: Path) -> str:
         inside = wanted == at or wanted.startswith(at.rstrip("/") + "/")
         if inside and len(at) >= len(best):
             best, kind = at, found
-    return kind
+    return best, kind
 
 
 def sidecar(settings: Settings) -> Iterator[Finding]:
     """Answers, is of this release, and keeps its promise (the lease) renewed."""
+    if _barred(settings):
+        return
     try:
         with control(settings) as sidecar:
             stats = sidecar.stats()
@@ -201,6 +209,8 @@ def _lease(settings: Settings) -> Finding:
 
 def records(settings: Settings) -> Iterator[Finding]:
     """What engines read without the sidecar parses: ``node.properties`` and ``mounts``."""
+    if _barred(settings):
+        return
     readers: dict[str, Callable[[Path], object]] = {
         "node.properties": node.load,
         "mounts": lambda path: parse_mounts(path.read_bytes(), crc32c),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from millpond.cli import checks
+from millpond.cli import checks, engine_checks
 from millpond.cli.findings import Finding, Level, problem
 from millpond.cli.link import CacheDir, Config, load_settings
 from millpond.cli.output import EXIT_ERROR, Json, Mode, print_json, print_table
@@ -47,6 +47,9 @@ def doctor(
 ) -> None:
     """Look for trouble: directory, disk, sidecar, lease, mounts, Java, jar.
 
+    Run it where an engine runs, in its container and as its user: it also says whether directory,
+    group, socket, clock and host names are within the engine's reach.
+
     Exit code 1 when there is a problem; warnings are not problems.
     """
     settings = load_settings(cache_dir, config)
@@ -56,10 +59,12 @@ def doctor(
                 Finding("settings", Level.warning, f"{name} is no setting", "Correct or unset it")
                 for name in unknown_environment(os.environ)
             ),
+            engine_checks.place(settings),
             checks.cache_dir(settings),
             checks.disk(settings),
             checks.sidecar(settings),
             checks.records(settings),
+            engine_checks.reach(settings),
             checks.mounts(settings),
             checks.java(),
             checks.spark_jars(spark_jars) if spark_jars is not None else (),

@@ -15,12 +15,12 @@ from millpond.errors import CacheDirUnusable, InvalidSetting, SidecarUnavailable
 from millpond.model.paths import parse_uri
 from millpond.model.records import pack_mounts
 from millpond.namespace.mounting import Mounts
-from millpond.namespace.mounts import Mount, describe
+from millpond.namespace.mounts import Mount, canonical_uri, describe
 from millpond.namespace.options import CacheControl
 from millpond.under.registry import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from millpond.settings import Settings
@@ -62,6 +62,10 @@ def add(
     check: Annotated[
         bool, typer.Option(help="Ask the store whether the place can be listed.")
     ] = True,
+    if_absent: Annotated[
+        bool,
+        typer.Option("--if-absent", help="No error where this store is mounted there already."),
+    ] = False,
     cache_dir: CacheDir = None,
     config: Config = None,
     as_json: Json = False,
@@ -86,12 +90,22 @@ def add(
         options["admission"] = "; ".join(admission)
     settings = load_settings(cache_dir, config)
     path = parse_uri(path)
+
+    def known(mounts: Iterable[wire.Mount]) -> wire.Mount | None:
+        """The mount that ``--if-absent`` is content with; its options stay as they are."""
+        uri = canonical_uri(store_uri) if if_absent else ""
+        return next((m for m in mounts if if_absent and (m.path, m.store_uri) == (path, uri)), None)
+
     try:
         with control(settings) as sidecar:
-            mounted = sidecar.mount_add(path, store_uri, options, check=check)
+            mounted = known(sidecar.mounts() if if_absent else ()) or sidecar.mount_add(
+                path, store_uri, options, check=check
+            )
     except SidecarUnavailable:
         with _offline(settings) as mounts:
-            mounted = mounts.add(path, store_uri, options, check=check).to_wire()
+            mounted = known(m.to_wire() for m in mounts.table.mounts) or (
+                mounts.add(path, store_uri, options, check=check).to_wire()
+            )
         note("No sidecar runs here: the mount is there for the next one.")
     if Mode.json:
         print_json(_describe(mounted))

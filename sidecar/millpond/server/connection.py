@@ -202,4 +202,4 @@ def peer_of(sock: socket.socket) -> Peer:
     with contextlib.suppress(OSError):  # more groups than fit: the primary one must do
         raw = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 1024)
         groups.update(memoryview(raw)[: len(raw) // 4 * 4].cast("I"))
-    return Peer(uid, frozenset(groups), pid)
+    return Peer(uid, frozenset(groups), pid or None)  # 0: of another pid namespace

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
-import os
 import signal
-import socket
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -27,7 +24,7 @@ from millpond.server.running import RunningSettings, limits_of, max_pending
 from millpond.server.shell import FillService
 from millpond.server.verbs import Verbs
 from millpond.server.workers import Workers
-from millpond.store import BlockStore
+from millpond.store import BlockStore, node
 from millpond.wire.frames import PROTOCOL_MAX, PROTOCOL_MIN
 
 if TYPE_CHECKING:
@@ -175,7 +172,7 @@ class Sidecar:
     @property
     def aliases(self) -> tuple[str, ...]:
         """The names engines know this node by."""
-        return self.settings.node_aliases or own_names()
+        return self.settings.node_aliases or node.own_names()
 
     def _assemble(self, loop: asyncio.AbstractEventLoop) -> None:
         s = self.settings
@@ -217,7 +214,8 @@ class Sidecar:
         await asyncio.to_thread(self._control.listen, self.store.directory, gid)
         await self._server.listen_unix(self.socket_path, gid)
         published = {
-            "socket": os.fspath(self.socket_path),
+            # Below the directory: engines may see that under another path.
+            "socket": self.socket_path.name,
             "tcp.host": s.tcp_host,
             "tcp.port": str(self.tcp_port),
             "http.port": str(self.http_port),
@@ -247,13 +245,3 @@ class Sidecar:
                 await asyncio.to_thread(self._control.heal)
             except MillpondError as e:
                 log.warning("%s", e)
-
-
-def own_names() -> tuple[str, ...]:
-    """This host's names and addresses, without loopback: what engines may have registered."""
-    names = [socket.gethostname(), socket.getfqdn()]
-    with contextlib.suppress(OSError):
-        infos = socket.getaddrinfo(names[0], None, type=socket.SOCK_STREAM)
-        names += [str(info[4][0]) for info in infos]
-    kept = (n for n in names if n and not n.startswith(("127.", "::1", "localhost")))
-    return tuple(dict.fromkeys(kept))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import uuid
 from typing import TYPE_CHECKING
 
@@ -61,3 +63,13 @@ def load(path: Path) -> dict[str, str] | None:
 def new() -> dict[str, str]:
     """The properties of a node that starts for the first time."""
     return {"format": str(FORMAT), "node.id": str(uuid.uuid4())}
+
+
+def own_names() -> tuple[str, ...]:
+    """This host's names and addresses, without loopback: what engines may have registered."""
+    names = [socket.gethostname(), socket.getfqdn()]
+    with contextlib.suppress(OSError):
+        infos = socket.getaddrinfo(names[0], None, type=socket.SOCK_STREAM)
+        names += [str(info[4][0]) for info in infos]
+    kept = (n for n in names if n and not n.startswith(("127.", "::1", "localhost")))
+    return tuple(dict.fromkeys(kept))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """What the kernel says of the other end. ``uid`` and ``pid`` are None over TCP."""
+    """What the kernel says of the other end. ``uid`` and ``pid`` are None where it can't say."""
 
     uid: int | None = None
     gids: frozenset[int] = frozenset()

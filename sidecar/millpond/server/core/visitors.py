@@ -20,7 +20,7 @@ OTHERS = "others"
 
 @dataclass(slots=True, eq=False)
 class Visitor:
-    """One process over all its connections; ``uid`` and ``pid`` are None over TCP."""
+    """One process over all its connections; ``uid`` is None over TCP, ``pid`` where not known."""
 
     client: str
     uid: int | None
