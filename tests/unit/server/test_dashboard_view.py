@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 
 import pytest
 
@@ -14,17 +15,21 @@ from millpond.server.dashboard.view import WINDOWS, Facts, Page, Table, build, s
 from millpond.store.facade import StoreStats
 
 GIB = 1 << 30
-STATS = StoreStats(
-    capacity_bytes=100 * GIB, limit_bytes=100 * GIB, used_bytes=25 * GIB, blocks=1600, metas=900,
-    dirs=3, inodes=2503, evicted_bytes=GIB, evicted_blocks=64, corrupt_pages=0,
-    free_disk_bytes=50 * GIB, free_disk_inodes=1_000_000, policy="s3fifo", reconciled=True,
-)  # fmt: skip
+KNOWN = {
+    "capacity_bytes": 100 * GIB, "limit_bytes": 100 * GIB, "used_bytes": 25 * GIB, "blocks": 1600,
+    "metas": 900, "evicted_bytes": GIB, "evicted_blocks": 64, "free_disk_bytes": 50 * GIB,
+    "free_disk_inodes": 1_000_000, "policy": "s3fifo",
+}  # fmt: skip
+
+
+def stats(**changed: object) -> StoreStats:
+    return StoreStats(**{f.name: 0 for f in fields(StoreStats)} | KNOWN | changed)  # type: ignore[arg-type]
 
 
 def page(history: History | None = None, **changed: object) -> Page:
     facts: dict[str, object] = {
         "state": "ok", "name": "node", "at": "now", "uptime_s": 7200.0, "now_s": 10_000.0,
-        "totals": Totals(), "stats": STATS, "mounts": [], "store_requests": {},
+        "totals": Totals(), "stats": stats(), "mounts": [], "store_requests": {},
         "store_bytes": {}, "left_out": {}, "fills": {}, "told": {}, "visitors": [], "users": {},
         "in_hand": 0, "fetching": 0, "flying_bytes": 0.0,
     }  # fmt: skip
@@ -75,8 +80,7 @@ def test_who_reads_is_named() -> None:
 
 
 def test_a_disk_in_trouble_says_so() -> None:
-    bad = StoreStats(**{f: getattr(STATS, f) for f in STATS.__slots__}
-                     | {"corrupt_pages": 3, "limit_bytes": 40 * GIB})  # fmt: skip
+    bad = stats(corrupt_pages=3, limit_bytes=40 * GIB)
     note = table(page(stats=bad), "Disk").note
     assert "smartctl" in note
     assert "40 GiB may be used now" in note

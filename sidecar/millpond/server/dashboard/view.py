@@ -289,6 +289,7 @@ def _disks(facts: Facts) -> Table:
         ["free on its file system", format_size(s.free_disk_bytes)],
         ["free inodes", inodes],
         ["blocks, files known", f"{s.blocks:,}, {s.metas:,}"],
+        ["pinned", format_size(s.pinned_bytes)],
         ["evicted", f"{format_size(s.evicted_bytes)} in {s.evicted_blocks:,} blocks ({s.policy})"],
         ["rotten pages found", f"{s.corrupt_pages:,}"],
     ]
