@@ -102,6 +102,12 @@ BLOCKS = _declare("cache_blocks", "gauge", "Block files.")
 METAS = _declare("cache_metas", "gauge", "Meta files.")
 EVICTED_BYTES = _declare("evicted_bytes_total", "counter", "Bytes freed by eviction.")
 EVICTED_BLOCKS = _declare("evicted_blocks_total", "counter", "Blocks removed by eviction.")
+EXPIRED_BYTES = _declare("expired_bytes_total", "counter", "Bytes freed since a TTL ran out.")
+EXPIRED_BLOCKS = _declare("expired_blocks_total", "counter", "Blocks whose TTL ran out.")
+MOUNT_BYTES = _declare(
+    "mount_cached_bytes", "gauge", "Disk space of a mount with a quota, a reserve or a TTL.",
+    "mount",
+)  # fmt: skip
 PINNED_BYTES = _declare("pinned_bytes", "gauge", "Bytes on disk that pins keep from eviction.")
 CORRUPT_PAGES = _declare("corrupt_pages_total", "counter", "Pages that failed their checksum.")
 LOOP_LAG_SECONDS = _declare(

@@ -1,4 +1,4 @@
-"""Cache control through a real sidecar: admission and pins, and what is told of them."""
+"""Cache control through a real sidecar: admission, pins, quotas, reserves, TTLs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from millpond.wire import millpond_pb2 as wire
 from tests.fixtures.sidecar import LoopSidecar, cached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from millpond.wire.local_client import LocalClient
@@ -221,3 +221,58 @@ def test_pins_by_the_command_line(
     assert "all below  /m/t" in capsys.readouterr().out
     assert run("unpin", "/m/t")["path"] == "/m/t"
     assert run("pins")["pins"] == []
+
+
+def test_a_mount_stays_within_its_quota_and_keeps_its_reserve(tmp_path: Path, tree: Path) -> None:
+    directory = tmp_path / "cache"
+    with served(directory) as sidecar, sidecar.client() as client:
+        sidecar.control.mount_add("/whole", f"file://{tree}")
+        fill(client, "/whole/t/a.parquet")
+        sidecar.control.mount_remove("/whole")
+        with pytest.raises(InvalidSetting, match=r"option reserve of mount /m.*at most the quota"):
+            sidecar.control.mount_add("/m", f"file://{tree}", {"reserve": "2M", "quota": "1M"})
+        with pytest.raises(InvalidSetting, match=r"reserves of all mounts would be 60 MiB"):
+            sidecar.control.mount_add("/m", f"file://{tree}", {"reserve": "60MiB"})
+        keep = {"quota": "30MiB", "reserve": "20MiB"}
+        said = sidecar.control.mount_add("/keep", f"file://{tree}/t", keep).control
+        assert (said.quota_bytes, said.reserve_bytes) == (30 * MIB, 20 * MIB)
+        # What was cached before is found to be the mount's.
+        await_true(lambda: sidecar.control.stats().part_bytes["/keep"] >= len(CONTENT))
+        sidecar.control.mount_add("/m", f"file://{tree}", {"admission": "admit glob=big; bypass"})
+        fill(client, "/m/big")
+        fill(client, "/m/big")
+        assert present(client, "/keep/a.parquet") == len(CONTENT)
+        assert metric(sidecar, 'millpond_mount_cached_bytes{mount="/keep"}') >= len(CONTENT)
+    with served(directory) as sidecar, sidecar.client() as client:
+        fill(client, "/m/big")
+        assert present(client, "/keep/a.parquet") == len(CONTENT)
+        sidecar.control.mount_remove("/m")
+        sidecar.control.mount_add("/m", f"file://{tree}", {"quota": "24MiB"})
+        fill(client, "/m/big")
+        await_true(lambda: sidecar.control.stats().part_bytes["/m"] <= 24 * MIB)
+        assert present(client, "/keep/a.parquet") == len(CONTENT)
+
+
+def test_what_nobody_reads_within_its_ttl_is_freed(sidecar: LoopSidecar, tree: Path) -> None:
+    sidecar.control.mount_add("/m", f"file://{tree}/t", {"ttl": "1s"})
+    sidecar.control.mount_add("/stays", f"file://{tree}", {"ttl": "0"})
+    with sidecar.client() as client:
+        info = fill(client, "/m/a.parquet")
+        fill(client, "/m/dim")
+        fill(client, "/stays/small")
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            client.report(touches=[wire.Touch(file_id=info.file_id, block=1, reads=1)])
+            time.sleep(0.1)
+        assert 2 * MIB < present(client, "/m/a.parquet") < 3 * MIB  # the block that is read
+        await_true(lambda: present(client, "/m/a.parquet") == 0)
+        assert present(client, "/m/dim") == 0
+        assert present(client, "/stays/small") == 5
+        assert sidecar.control.stats().counters["expired_blocks"] == 2
+
+
+def await_true(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)

@@ -136,7 +136,7 @@ class SpaceMachine(RuleBasedStateMachine):
     def unpin(self, number):
         key = content_key(number)
         self.pinned.discard(key[:16])
-        self.space.unpin([key[:16]], [key])
+        self.space.unpin([key[:16]], [key], "")
 
     @rule(numbers=st.sets(numbers, max_size=9))
     def start_anew(self, numbers):

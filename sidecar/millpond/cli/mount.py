@@ -59,6 +59,15 @@ def add(
             "the first that matches decides; repeatable.",
         ),
     ] = None,
+    quota: Annotated[
+        str | None, typer.Option(help="The most its files may take of the cache: 100GiB.")
+    ] = None,
+    reserve: Annotated[
+        str | None, typer.Option(help="What no other mount takes from it: 10GiB.")
+    ] = None,
+    ttl: Annotated[
+        str | None, typer.Option(help="Free what was not read for so long: 7d; 0 is never.")
+    ] = None,
     check: Annotated[
         bool, typer.Option(help="Ask the store whether the place can be listed.")
     ] = True,
@@ -88,6 +97,9 @@ def add(
         options["immutable"] = ",".join(immutable)
     if admission:
         options["admission"] = "; ".join(admission)
+    for name, value in (("quota", quota), ("reserve", reserve), ("ttl", ttl)):
+        if value is not None:
+            options[name] = value
     settings = load_settings(cache_dir, config)
     path = parse_uri(path)
 
@@ -163,9 +175,12 @@ def list_mounts(cache_dir: CacheDir = None, config: Config = None, as_json: Json
                 mount.path, mount.store_uri, str(said["freshness"]), str(said["list_freshness"]),
                 "read-only" if mount.read_only else "", " ".join(mount.immutable),
                 "; ".join(mount.control.admission),
+                " ".join(f"{k} {said[k]}" for k in ("quota", "reserve", "ttl") if said[k]),
             ]
         )  # fmt: skip
-    print_table(["PATH", "STORE", "FRESHNESS", "LISTINGS", "", "IMMUTABLE", "ADMISSION"], rows)
+    print_table(
+        ["PATH", "STORE", "FRESHNESS", "LISTINGS", "", "IMMUTABLE", "ADMISSION", "CACHE"], rows
+    )
 
 
 def _check_exists(directory: Path) -> None:

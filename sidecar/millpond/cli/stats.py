@@ -83,6 +83,7 @@ def summarise(reply: wire.StatsReply) -> dict[str, Any]:
         "warnings": [f"{BAD_PAGES.format(bad_pages)}. {BAD_PAGES_REMEDY}."] if bad_pages else [],
         "counters": counters,
         "mounts": mounts,
+        "part_bytes": dict(reply.part_bytes),
     }
 
 

@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from millpond.errors import CacheDirUnusable, Corrupt, UnknownFormat
-from millpond.store.pins import PinnedFile
+from millpond.store.files import FileVersion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -158,11 +158,11 @@ class Database:
             rows = self._db.execute("SELECT * FROM pins ORDER BY path").fetchall()
         return [(path, bool(recursive)) for path, recursive in rows]
 
-    def pinned(self, path: str = "/") -> list[PinnedFile]:
+    def pinned(self, path: str = "/") -> list[FileVersion]:
         """The pinned files at or below a path."""
         query = f"SELECT * FROM pinned WHERE {_BELOW}"
         with self._lock:
-            return [PinnedFile(*row) for row in self._db.execute(query, (path,))]
+            return [FileVersion(*row) for row in self._db.execute(query, (path,))]
 
     def pinned_totals(self, path: str = "/") -> tuple[int, int]:
         """How many they are, and their length together."""
@@ -171,23 +171,23 @@ class Database:
             files, length = self._db.execute(query, (path,)).fetchone()
         return files, length
 
-    def add_pin(self, path: str, recursive: bool, files: Iterable[PinnedFile]) -> None:
+    def add_pin(self, path: str, recursive: bool, files: Iterable[FileVersion]) -> None:
         """On disk when this returns; so with the others."""
         with self._lock, self._change():
             self._db.execute(_PIN, (path, int(recursive)))
             self._db.executemany(_PINNED, files)
 
-    def remove_pin(self, path: str, files: Iterable[PinnedFile]) -> None:
+    def remove_pin(self, path: str, files: Iterable[FileVersion]) -> None:
         with self._lock, self._change():
             self._db.execute("DELETE FROM pins WHERE path = ?", (path,))
             self._forget(files)
 
-    def replace_pinned(self, new: Iterable[PinnedFile], old: Iterable[PinnedFile]) -> None:
+    def replace_pinned(self, new: Iterable[FileVersion], old: Iterable[FileVersion]) -> None:
         with self._lock, self._change():
             self._forget(old)
             self._db.executemany(_PINNED, new)
 
-    def _forget(self, files: Iterable[PinnedFile]) -> None:
+    def _forget(self, files: Iterable[FileVersion]) -> None:
         self._db.executemany("DELETE FROM pinned WHERE path = ?", [(f.path,) for f in files])
 
     @contextlib.contextmanager

@@ -26,7 +26,7 @@ from millpond.namespace.mounts import (
 from millpond.namespace.options import MountOptions, parse_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from millpond.under.base import RequestCounters, UnderStore
 
@@ -64,12 +64,19 @@ class Mounts:
         self._publish(self.table.to_wire().SerializeToString())
 
     def add(
-        self, path: str, store_uri: str, options: Mapping[str, str], *, check: bool = True
+        self,
+        path: str,
+        store_uri: str,
+        options: Mapping[str, str],
+        *,
+        check: bool = True,
+        may_keep: Callable[[Iterable[Mount]], None] = lambda mounts: None,
     ) -> Mount:
         """Mount a store. On disk and published when this returns.
 
-        Raises MountConflict, InvalidSetting, InvalidPath, and with ``check`` what the store says
-        to a listing of the mounted place.
+        ``may_keep`` is asked whether the mounts' reserves fit, and raises where they don't. Raises
+        MountConflict, InvalidSetting, InvalidPath, and with ``check`` what the store says to a
+        listing of the mounted place.
         """
         path, uri = check_path(path), canonical_uri(store_uri)
         check_new(self.table, path, uri)
@@ -82,9 +89,11 @@ class Mounts:
             with self._lock:
                 check_new(self.table, path, uri)
                 mount = self._mount(row)
+                mounts = [*self.table.mounts, mount]
+                may_keep(mounts)
                 self.database.add(row)
                 try:
-                    self._replace([*self.table.mounts, mount])
+                    self._replace(mounts)
                 except BaseException:
                     self.database.remove(path)
                     raise

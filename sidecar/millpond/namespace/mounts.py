@@ -17,6 +17,7 @@ from millpond.errors import InvalidSetting, MountConflict, MountNotFound
 from millpond.model.globs import glob_pattern
 from millpond.model.paths import check_path, join, parent, store_path
 from millpond.namespace.options import TRUTH, CacheControl
+from millpond.store.parts import NO_LIMITS
 from millpond.units import format_duration_ms
 from millpond.wire import millpond_pb2 as wire
 
@@ -176,6 +177,18 @@ class MountTable:
         """Every path that names this key of this store."""
         mounts = self._by_store.get((store_id, root), ())
         return [p for m in mounts if (p := m.path_of(key)) is not None]
+
+    def part_of(self, store_path: str) -> str:
+        """The mount whose part of the cache a file belongs to; "" where none has one of its own.
+
+        Several mounts may name one key: that with the longest prefix counts.
+        """
+        store_id, _, rest = store_path.partition("/")
+        root, _, key = rest.partition("/")
+        mounts = self._by_store.get((store_id, root), ())
+        naming = [m for m in mounts if m.path_of(key) is not None]
+        best = max(naming, key=lambda m: (len(m.prefix), m.path), default=None)
+        return best.path if best is not None and best.control.limits != NO_LIMITS else ""
 
     def to_wire(self) -> wire.MountTable:
         return wire.MountTable(mounts=[m.to_wire() for m in self.mounts])

@@ -8,20 +8,29 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from millpond.errors import FileChanged, IsADirectory, MillpondError, NotADirectory, PathNotFound
+from millpond.errors import (
+    FileChanged,
+    InvalidSetting,
+    IsADirectory,
+    MillpondError,
+    NotADirectory,
+    PathNotFound,
+)
 from millpond.model.paths import check_path, file_id, join
 from millpond.model.records import Meta
 from millpond.namespace.mounting import Mounts, OpenStore, check_apart
 from millpond.namespace.mounts import Mount, MountTable
 from millpond.namespace.pins import Pin, Pins
 from millpond.namespace.validation import At, Validation, cacheable
-from millpond.store.pins import PinnedFile
+from millpond.store.files import FileVersion
+from millpond.store.parts import NO_LIMITS
 from millpond.under.base import ObjectStat
 from millpond.under.registry import open_store as open_registered
+from millpond.units import format_size
 from millpond.wire.millpond_pb2 import FileInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from millpond.namespace.listings import Listing
@@ -48,6 +57,8 @@ class LocatedFile:
     length: int
     file_id: bytes
     meta: Meta
+    part: str = ""
+    """The mount whose part of the cache it belongs to."""
 
     def read(self, start: int, end: int) -> Generator[Buffer, None, None]:
         """As ``UnderStore.read``; errors that a reader acts on name the path he knows."""
@@ -85,6 +96,7 @@ class Namespace:
             database, open_store, store.publish_mounts,
             freshness_ms=freshness_ms, list_freshness_ms=list_freshness_ms,
         )  # fmt: skip
+        self._set_parts()
         self.pins = Pins(self._mounts.database, store)
         store.also_heal(self._mounts.heal)
         self._validation = Validation(
@@ -106,13 +118,32 @@ class Namespace:
     ) -> Mount:
         """See ``Mounts.add``."""
         check_apart(path, store_uri, self._store.directory)
-        mount = self._mounts.add(path, store_uri, options, check=check)
+        mount = self._mounts.add(path, store_uri, options, check=check, may_keep=self._may_keep)
+        self._set_parts()
         self._hot.clear()
         return mount
+
+    def _may_keep(self, mounts: Iterable[Mount]) -> None:
+        """Raises InvalidSetting where reserves and pins exceed what eviction leaves."""
+        reserved = sum(m.control.limits.reserve_bytes for m in mounts)
+        keepable = self._store.keepable_bytes
+        if reserved and reserved + self.pins.length > keepable:
+            raise InvalidSetting(
+                f"the reserves of all mounts would be {format_size(reserved)}",
+                cause=f"with {format_size(self.pins.length)} pinned they exceed the "
+                f"{format_size(keepable)} that eviction leaves (evict_low of the capacity)",
+                remedy="Lower a reserve, or raise cache_capacity_bytes",
+            )
+
+    def _set_parts(self) -> None:
+        limits = {m.path: m.control.limits for m in self.table.mounts}
+        own = {path: said for path, said in limits.items() if said != NO_LIMITS}
+        self._store.set_parts(own, lambda store_path: self.table.part_of(store_path))
 
     def remove_mount(self, path: str) -> Mount:
         """See ``Mounts.remove``."""
         mount = self._mounts.remove(path)
+        self._set_parts()
         self._hot.clear()
         self.pins.release(mount.path, [m.path for m in self.table.nested(mount.path)])
         return mount
@@ -186,7 +217,8 @@ class Namespace:
             weak=not info.file_id,
         )  # fmt: skip
         store = self._mounts.store(at.mount)
-        return LocatedFile(info.path, store, at.key, info.version, info.length, ident, meta)
+        part = self.table.part_of(store_path)
+        return LocatedFile(info.path, store, at.key, info.version, info.length, ident, meta, part)
 
     def inlined(self, info: FileInfo, content: bytes) -> None:
         """The whole of a small file goes into its meta, unless that changed meanwhile."""
@@ -289,9 +321,9 @@ class Namespace:
         if info.file_id and self.pins.covers(info.path):
             self.pins.follow(self._pinned(info))
 
-    def _pinned(self, info: FileInfo) -> PinnedFile:
+    def _pinned(self, info: FileInfo) -> FileVersion:
         store_path = info.store_path or _at(self.table, info.path).store_path
-        return PinnedFile(info.path, store_path, info.file_id, info.length)
+        return FileVersion(info.path, store_path, info.file_id, info.length)
 
     def list(self, path: str, *, recursive: bool = False) -> Pages:
         """What is in directory ``path``, in pages of (the directory, entries by relative name).

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from millpond.errors import InvalidSetting
 from millpond.model.admission import Admission, parse_rules
-from millpond.units import parse_duration_ms
+from millpond.store.parts import NO_LIMITS, Limits
+from millpond.units import format_duration_ms, format_size, parse_duration_ms, parse_size
 from millpond.wire import millpond_pb2 as wire
 
 if TYPE_CHECKING:
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-OPTIONS = ("freshness", "list_freshness", "immutable", "read_only", "admission")
+OPTIONS = (
+    "freshness", "list_freshness", "immutable", "read_only", "admission", "ttl", "quota", "reserve",
+)  # fmt: skip
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -25,17 +28,28 @@ class CacheControl:
     """How the files of a mount are cached."""
 
     admission: Admission = field(default_factory=Admission)
+    limits: Limits = NO_LIMITS
 
     def to_wire(self) -> wire.CacheControl:
-        return wire.CacheControl(admission=self.admission.texts())
+        return wire.CacheControl(
+            admission=self.admission.texts(), ttl_s=self.limits.ttl_s,
+            quota_bytes=self.limits.quota_bytes, reserve_bytes=self.limits.reserve_bytes,
+        )  # fmt: skip
 
     @staticmethod
     def from_wire(said: wire.CacheControl) -> CacheControl:
-        return CacheControl(parse_rules("; ".join(said.admission), "the sidecar's answer"))
+        rules = parse_rules("; ".join(said.admission), "the sidecar's answer")
+        return CacheControl(rules, Limits(said.quota_bytes, said.reserve_bytes, said.ttl_s))
 
     def describe(self) -> dict[str, object]:
-        """For people and for ``--json``."""
-        return {"admission": self.admission.texts()}
+        """For people and for ``--json``; None is no such limit."""
+        said = self.limits
+        return {
+            "admission": self.admission.texts(),
+            "ttl": format_duration_ms(said.ttl_s * 1000) if said.ttl_s else None,
+            "quota": format_size(said.quota_bytes) if said.quota_bytes else None,
+            "reserve": format_size(said.reserve_bytes) if said.reserve_bytes else None,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +82,20 @@ def parse_options(
         raise _bad_option(path, "read_only", text, "true or false")
     globs = tuple(g for g in (p.strip() for p in options.get("immutable", "").split(",")) if g)
     rules = parse_rules(options.get("admission", ""), f"option admission of mount {path}")
+    limits = Limits(
+        said("quota", parse_size, 0), said("reserve", parse_size, 0),
+        -(-said("ttl", parse_duration_ms, 0) // 1000),
+    )  # fmt: skip
+    if 0 < limits.quota_bytes < limits.reserve_bytes:
+        raise _bad_option(
+            path, "reserve", options["reserve"], f"at most the quota, {options['quota']}"
+        )
     return MountOptions(
         TRUTH[text],
         said("freshness", parse_duration_ms, freshness_ms),
         said("list_freshness", parse_duration_ms, list_freshness_ms),
         globs,
-        CacheControl(rules),
+        CacheControl(rules, limits),
         {k: v for k, v in options.items() if k not in OPTIONS},
     )
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from millpond.namespace.database import Database
     from millpond.store import BlockStore
-    from millpond.store.pins import PinnedFile
+    from millpond.store.files import FileVersion
 
 log = logging.getLogger(__name__)
 FILES_AT_MOST = 200_000
@@ -43,14 +43,14 @@ class Pins:
         self._store = store
         self._lock = threading.Lock()
         self._paths = dict(database.pins())
-        self._files, self._length = database.pinned_totals()
+        self._files, self.length = database.pinned_totals()
         store.load_pins(database.pinned())
 
     def covers(self, path: str) -> bool:
         """Whether a pin holds the file at ``path``. Memory only."""
         return bool(self._paths) and _covered(self._paths, path)
 
-    def add(self, path: str, recursive: bool, files: Iterable[PinnedFile]) -> Pin:
+    def add(self, path: str, recursive: bool, files: Iterable[FileVersion]) -> Pin:
         """Pin a path; ``files`` are those found at or below it.
 
         Raises NoSpace where pins would hold more than their share, InvalidRequest where they would
@@ -88,7 +88,7 @@ class Pins:
             self._database.replace_pinned((), gone)
             self._exchange((), gone)
 
-    def follow(self, file: PinnedFile) -> None:
+    def follow(self, file: FileVersion) -> None:
         """A file is about to be filled: where a pin covers it, this version is what is pinned."""
         if not self.covers(file.path):
             return
@@ -117,8 +117,8 @@ class Pins:
         files, length = self._database.pinned_totals(path)
         return Pin(path, self._paths[path], files, length)
 
-    def _check(self, path: str, new: list[PinnedFile], old: list[PinnedFile]) -> None:
-        length = self._length + sum(f.length for f in new) - sum(f.length for f in old)
+    def _check(self, path: str, new: list[FileVersion], old: list[FileVersion]) -> None:
+        length = self.length + sum(f.length for f in new) - sum(f.length for f in old)
         if length > (most := self._store.pins_at_most_bytes) and new:
             raise NoSpace(
                 f"{path} can't be pinned",
@@ -133,13 +133,13 @@ class Pins:
                 remedy="Pin directories with fewer, larger files",
             )
 
-    def _exchange(self, new: Iterable[PinnedFile], old: Iterable[PinnedFile]) -> None:
+    def _exchange(self, new: Iterable[FileVersion], old: Iterable[FileVersion]) -> None:
         for file in old:
             self._store.unpin(file)
-            self._files, self._length = self._files - 1, self._length - file.length
+            self._files, self.length = self._files - 1, self.length - file.length
         for file in new:
             self._store.pin(file)
-            self._files, self._length = self._files + 1, self._length + file.length
+            self._files, self.length = self._files + 1, self.length + file.length
 
 
 def _covered(pins: dict[str, bool], path: str) -> bool:

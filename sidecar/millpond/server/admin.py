@@ -102,6 +102,8 @@ class Admin:
         counters |= {
             "evicted_bytes": stats.evicted_bytes,
             "evicted_blocks": stats.evicted_blocks,
+            "expired_bytes": stats.expired_bytes,
+            "expired_blocks": stats.expired_blocks,
             "corrupt_pages": stats.corrupt_pages,
             "pinned_bytes": stats.pinned_bytes,
             "names_left_out": sum(self._namespace.left_out().values()),
@@ -124,6 +126,7 @@ class Admin:
             version=__version__,
             counters=counters,
             mounts=mounts,
+            part_bytes={mount: size for mount, (size, _) in self._store.parts().items()},
         )
 
     def _counters(self) -> dict[str, int]:

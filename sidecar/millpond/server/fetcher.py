@@ -156,7 +156,7 @@ class Fetcher:
     def _writer(self, file: LocatedFile, block: int) -> BlockWriter | None:
         try:
             valid = block_valid_bytes(file.length, block)
-            return self._store.writer(file.file_id, block, valid)
+            return self._store.writer(file.file_id, block, valid, file.part)
         except NoSpace:
             return None
 

@@ -51,6 +51,11 @@ class Gauges:
         values.set(m.METAS, stats.metas)
         values.set(m.EVICTED_BYTES, stats.evicted_bytes)
         values.set(m.EVICTED_BLOCKS, stats.evicted_blocks)
+        values.set(m.EXPIRED_BYTES, stats.expired_bytes)
+        values.set(m.EXPIRED_BLOCKS, stats.expired_blocks)
+        values.clear(m.MOUNT_BYTES)
+        for mount, (size, _) in self._store.parts().items():
+            values.set(m.MOUNT_BYTES, size, mount)
         values.set(m.PINNED_BYTES, stats.pinned_bytes)
         values.set(m.CORRUPT_PAGES, stats.corrupt_pages)
         values.clear(m.STORE_REQUESTS)

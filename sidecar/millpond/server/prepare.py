@@ -129,7 +129,7 @@ class Preparer:
             for block in blocks:
                 valid = block_valid_bytes(length, block)
                 prepared.writers.append(
-                    self._store.writer(located.file.file_id, block, valid)
+                    self._store.writer(located.file.file_id, block, valid, located.file.part)
                 )  # fmt: skip
         except NoSpace:
             prepared.full_disk = True

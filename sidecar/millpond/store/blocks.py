@@ -22,6 +22,7 @@ from millpond.errors import Corrupt, MillpondError, NoSpace, UnknownFormat
 from millpond.model.block import READ_BYTES, Header
 from millpond.model.paths import block_name
 from millpond.model.sizes import PAGE_BYTES, PAGES_PER_BLOCK, page_count, page_mask
+from millpond.store.content import COMMON
 from millpond.store.disk import as_error, is_full
 from millpond.store.segment import BLOCK_KEY_BYTES
 from millpond.store.space import block_key
@@ -76,12 +77,14 @@ class Blocks:
 
     # -- writers
 
-    def writer(self, file_id: bytes, block: int, valid_bytes: int) -> BlockWriter:
+    def writer(
+        self, file_id: bytes, block: int, valid_bytes: int, part: str = COMMON
+    ) -> BlockWriter:
         """The shared writer of a block, which is created if absent. Raises NoSpace."""
         key = block_key(file_id, block)
         for attempt in range(1, FULL_DISK_TRIES + 1):
             try:
-                return self._found(key, valid_bytes) or self._made(key, valid_bytes)
+                return self._found(key, valid_bytes, part) or self._made(key, valid_bytes, part)
             except OSError as e:
                 room = is_full(e) and attempt < FULL_DISK_TRIES
                 if not (room and self.make_room(PAGE_BYTES * attempt, 16 * attempt)):
@@ -103,28 +106,29 @@ class Blocks:
                 writer.references += 1
             return writer
 
-    def _found(self, key: bytes, valid_bytes: int) -> BlockWriter | None:
+    def _found(self, key: bytes, valid_bytes: int, part: str) -> BlockWriter | None:
         with self._stripe(key):
-            return self._shared(key) or self._opened(key, self._existing(key, valid_bytes))
+            existing = self._shared(key)
+            return existing or self._opened(key, self._existing(key, valid_bytes), part)
 
-    def _made(self, key: bytes, valid_bytes: int) -> BlockWriter:
+    def _made(self, key: bytes, valid_bytes: int, part: str) -> BlockWriter:
         self._space.reserve(_NEW_BLOCK_BYTES)  # may evict: not under a stripe lock
         try:
             with self._stripe(key):
                 while True:
                     writer = self._shared(key)
-                    writer = writer or self._opened(key, self._existing(key, valid_bytes))
-                    writer = writer or self._opened(key, self._create(key, valid_bytes))
+                    writer = writer or self._opened(key, self._existing(key, valid_bytes), part)
+                    writer = writer or self._opened(key, self._create(key, valid_bytes), part)
                     if writer is not None:
                         return writer
         finally:
             self._space.release(_NEW_BLOCK_BYTES)
 
-    def _opened(self, key: bytes, writer: BlockWriter | None) -> BlockWriter | None:
+    def _opened(self, key: bytes, writer: BlockWriter | None, part: str) -> BlockWriter | None:
         if writer is not None:
             with self._open_lock:
                 self._open[key] = writer
-            self._space.put(self._space.content, key, writer.disk_bytes())
+            self._space.put(self._space.content, key, writer.disk_bytes(), part)
         return writer
 
     def _existing(self, key: bytes, valid_bytes: int) -> BlockWriter | None:

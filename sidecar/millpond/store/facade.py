@@ -19,6 +19,7 @@ from millpond.errors import Corrupt, InvalidSetting, MillpondError
 from millpond.model.records import DirStamp, Meta, pack_mounts
 from millpond.store import node, snapshot
 from millpond.store.blocks import Blocks
+from millpond.store.content import COMMON
 from millpond.store.disk import Disk, as_error
 from millpond.store.epochs import Epochs
 from millpond.store.eviction import policy_named
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Sequence
 
-    from millpond.store.pins import PinnedFile
+    from millpond.store.files import FileVersion
+    from millpond.store.parts import Limits
     from millpond.store.writing import BlockWriter
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,8 @@ class StoreStats:
     inodes: int
     evicted_bytes: int
     evicted_blocks: int
+    expired_bytes: int
+    expired_blocks: int
     pinned_bytes: int
     corrupt_pages: int
     free_disk_bytes: int
@@ -101,12 +105,12 @@ class BlockStore:
         capacity = int(self._node["capacity"])
         self._space = Space(chosen, capacity, high, low, self._statvfs)
         self._space.may_evict = not await_pins
-        self.pins_at_most_bytes = int(capacity * pin_share)
+        self._pin_share = pin_share
         self._blocks = Blocks(tree, self._space)
         self._metas = Metas(tree, self._space, self._epochs)
         self._space.blocked = self._blocks.in_use
         self._space.delete = self._delete
-        snapshot.load(tree, self._space.segments)
+        snapshot.load(tree, self._space.segment_named)
         self._space.look()
         self._policy = policy
         self._lease = LeaseKeeper(tree, self._epochs, self.boot_id, self.instance)
@@ -115,11 +119,13 @@ class BlockStore:
         self._mounts: bytes | None = None
         self._stop = threading.Event()
         self._reconciled = threading.Event()
+        self._settle_in = threading.Event()
         self._saved_changes = -1
         self._closed = False
         self._threads = [
             threading.Thread(target=self._reconcile, name="reconcile", daemon=True),
             threading.Thread(target=self._keep_house, name="housekeeper", daemon=True),
+            threading.Thread(target=self._settle_parts, name="parts", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -240,12 +246,15 @@ class BlockStore:
 
     # -- blocks
 
-    def writer(self, file_id: bytes, block: int, valid_bytes: int) -> BlockWriter:
+    def writer(
+        self, file_id: bytes, block: int, valid_bytes: int, part: str = COMMON
+    ) -> BlockWriter:
         """The writer of a block, shared by all who have it open; each gives it back by ``close``.
 
-        Creates and links the block if it is absent. Raises NoSpace.
+        Creates and links the block if it is absent. ``part``: whose it is, as ``set_parts`` has
+        it. Raises NoSpace.
         """
-        return self._blocks.writer(file_id, block, valid_bytes)
+        return self._blocks.writer(file_id, block, valid_bytes, part)
 
     def page_map(self, file_id: bytes, block: int) -> int:
         """Bits of the pages on disk; 0 if the block is absent or unsound."""
@@ -282,18 +291,49 @@ class BlockStore:
 
     # -- pins
 
-    def load_pins(self, files: Iterable[PinnedFile]) -> None:
+    @property
+    def keepable_bytes(self) -> int:
+        """What eviction leaves: pins and reserves together fit into it."""
+        return int(self._space.capacity_bytes * self._space.low)
+
+    @property
+    def pins_at_most_bytes(self) -> int:
+        """What pinned files may take: their share of the capacity, beside all reserves."""
+        space = self._space
+        reserved = sum(said.reserve_bytes for said in space.content.limits.values())
+        share = int(space.capacity_bytes * self._pin_share)
+        return max(0, min(share, self.keepable_bytes - reserved))
+
+    def load_pins(self, files: Iterable[FileVersion]) -> None:
         """Exactly these are pinned; eviction may begin."""
         idents = {ident for file in files for ident in file.idents()}
         self._space.set_pins(idents, self.pins_at_most_bytes)
 
-    def pin(self, file: PinnedFile) -> None:
+    def pin(self, file: FileVersion) -> None:
         """Do not evict what is or will be cached of this version, and its meta. Memory only."""
         self._space.pin(file.idents(), file.keys())
 
-    def unpin(self, file: PinnedFile) -> None:
+    def unpin(self, file: FileVersion) -> None:
         """It may go again. Memory only."""
-        self._space.unpin(file.idents(), file.keys())
+        self._space.unpin(file.idents(), file.keys(), self._metas.part_of(file.store_path))
+
+    # -- parts
+
+    def set_parts(self, limits: dict[str, Limits], part_of: Callable[[str], str]) -> None:
+        """These mounts have parts of the cache; ``part_of`` names that of a store path, or "".
+
+        What is cached already of a mount whose part is new is found by its metas, in a thread.
+        """
+        self._metas.part_of = part_of
+        new = self._space.set_limits(limits)
+        self._space.set_pins_bound(self.pins_at_most_bytes)
+        if new:
+            self._settle_in.set()
+
+    def parts(self) -> dict[str, tuple[int, Limits]]:
+        """What each mount with a part takes, and its limits. Memory only."""
+        content = self._space.content
+        return {n: (content.parts[n].total_bytes, said) for n, said in content.limits.items()}
 
     # -- meta and stamps
 
@@ -333,8 +373,9 @@ class BlockStore:
         if capacity_bytes is not None and capacity_bytes != space.capacity_bytes:
             self.publish_node(capacity=str(capacity_bytes))
             space.capacity_bytes = capacity_bytes
-        self.pins_at_most_bytes = int(space.capacity_bytes * pin_share)
-        space.set_marks(high, low, self.pins_at_most_bytes)
+        self._pin_share = pin_share
+        space.set_marks(high, low)
+        space.set_pins_bound(self.pins_at_most_bytes)
 
     def stats(self) -> StoreStats:
         """Memory only."""
@@ -350,6 +391,8 @@ class BlockStore:
             inodes=blocks + metas + dirs,
             evicted_bytes=space.evicted_bytes,
             evicted_blocks=space.evicted_blocks,
+            expired_bytes=space.expired_bytes,
+            expired_blocks=space.expired_blocks,
             pinned_bytes=space.content.pinned.total_bytes,
             corrupt_pages=self._blocks.corrupt_pages,
             free_disk_bytes=space.free_bytes,
@@ -382,6 +425,17 @@ class BlockStore:
                 log.info("the index agrees: %d added, %d dropped", work.added, work.dropped)
         except (OSError, MillpondError) as e:
             log.error("the index was not compared with the disk: %s", e)
+
+    def _settle_parts(self) -> None:
+        """Bring what is cached into the parts of their mounts, whenever a part is new."""
+        while not self._stop.is_set():
+            self._settle_in.wait()
+            self._reconciled.wait()  # the index knows what is cached
+            self._settle_in.clear()
+            try:
+                self._metas.settle_parts(self._stop.is_set)
+            except (OSError, MillpondError) as e:
+                log.error("cached files were not brought into their mounts' parts: %s", e)
 
     def wait_reconciled(self, timeout_s: float) -> bool:
         """Wait until the index is known to agree with the disk."""
@@ -419,6 +473,8 @@ class BlockStore:
         self._lease.stop()
         self._stop.set()
         self._space.pressure.set()
+        self._settle_in.set()
+        self._reconciled.set()
         for thread in self._threads:
             thread.join()
         try:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from crc32c import crc32c
@@ -18,12 +20,13 @@ from crc32c import crc32c
 from millpond.errors import Corrupt, UnknownFormat
 from millpond.model.paths import dir_name, meta_name, path_hash
 from millpond.model.records import DirStamp, Meta
+from millpond.store.content import COMMON
 from millpond.store.disk import as_error, is_full
+from millpond.store.files import FileVersion
 from millpond.store.space import meta_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from millpond.store.epochs import Epochs
     from millpond.store.segment import Segment
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 NAME_BYTES = 4096  # the most a meta without content takes on disk
 _STRIPES = 64
 _TRIES = 3
+_PAUSE_EVERY = 256
+_PAUSE_S = 0.0005
 
 
 class Metas:
@@ -43,13 +48,14 @@ class Metas:
     def __init__(self, tree: Tree, space: Space, epochs: Epochs) -> None:
         self._tree, self._space, self._epochs = tree, space, epochs
         self._stripes = [threading.Lock() for _ in range(_STRIPES)]
+        self.part_of: Callable[[str], str] = lambda store_path: COMMON
 
     def put_meta(self, meta: Meta) -> None:
         """Publish a meta. Raises NoSpace; what was there before then stands, or was evicted."""
         digest = path_hash(meta.store_path)
         data = meta.pack(crc32c)
         size = self._replace(meta_name(digest), digest, data)
-        self.found_meta(digest, size)
+        self.found_meta(digest, size, self.part_of(meta.store_path))
 
     def put_dir(self, stamp: DirStamp) -> None:
         """Publish a directory stamp. Raises NoSpace."""
@@ -75,15 +81,27 @@ class Metas:
             space.release(len(data))
         raise AssertionError("the last attempt returns or raises")
 
-    def found_meta(self, digest: bytes, size: int) -> None:
-        """A meta file of ``size`` bytes on disk is there: into the index."""
+    def found_meta(self, digest: bytes, size: int, part: str | None = None) -> None:
+        """A meta file of ``size`` bytes on disk is there: into the index, of that part if known."""
         space, key = self._space, meta_key(digest)
         if size > NAME_BYTES:
-            space.put(space.content, key, size)
+            space.put(space.content, key, size, part)
             space.put(space.names, digest, 0)
         else:
             space.drop(space.content, key)
             space.put(space.names, digest, size)
+
+    def settle_parts(self, stopped: Callable[[], bool]) -> None:
+        """Take what is cached to the parts of its mounts, as the metas on disk say."""
+        for count, entry in enumerate(self._tree.files("meta", 1)):
+            if stopped():
+                return
+            if count % _PAUSE_EVERY == 0:
+                time.sleep(_PAUSE_S)  # threads with work to do go first
+            with contextlib.suppress(OSError, Corrupt, UnknownFormat):
+                meta = Meta.parse(Path(entry.path).read_bytes(), crc32c)
+                file = FileVersion("", meta.store_path, meta.file_id, meta.length)
+                self._space.settle_in(self.part_of(meta.store_path), file.keys())
 
     def get_meta(self, store_path: str) -> Meta | None:
         """The meta on disk; None if absent or unsound (then it is taken away)."""

@@ -1,13 +1,17 @@
 """A segment: one index and one eviction policy over its slots, kept in step.
 
+With a clock it notes when each entry was last read or opened for writing, in whole seconds of the
+wall clock: that is what a TTL goes by, and it has to mean something after a restart.
+
 Not thread-safe: ``Space`` calls it under its lock.
 """
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING
 
-from millpond.store.index import Index, key_hash
+from millpond.store.index import FREE, Index, key_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,12 +32,20 @@ def is_block_key(key: bytes) -> bool:
 class Segment:
     """Entries by key, in the order in which they are to be evicted."""
 
-    def __init__(self, name: str, key_bytes: int, policy: type[EvictionPolicy]) -> None:
+    def __init__(
+        self,
+        name: str,
+        key_bytes: int,
+        policy: type[EvictionPolicy],
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self.name = name
+        self._clock = clock
         self.index = Index(key_bytes)
         self.policy = policy(self.index.sizes)
         self.blocks = 0  # of the entries
         self.changes = 0  # since the start: tells a snapshot whether anything is new
+        self.seen = array("I")
         self.chosen: set[int] = set()  # victims whose file still has to go: not in the policy
 
     def __len__(self) -> int:
@@ -53,10 +65,46 @@ class Segment:
         slot = self.index.find(key)
         self.changes += 1
         if slot < 0:
-            self.policy.insert(self.index.add(key, size), key_hash(key))
+            slot = self.index.add(key, size)
+            self.policy.insert(slot, key_hash(key))
             self.blocks += is_block_key(key)
         else:
             self._resize(slot, size)
+        self._see(slot)
+
+    def _see(self, slot: int) -> None:
+        if self._clock is not None:
+            self.fill_seen()
+            self.seen[slot] = int(self._clock())
+
+    def fill_seen(self) -> None:
+        """Of slots that nothing is known of, now is the time."""
+        missing = len(self.index.sizes) - len(self.seen)
+        if missing > 0 and self._clock is not None:
+            self.seen.extend(array("I", [int(self._clock())]) * missing)
+
+    def take_seen(self, key: bytes, other: Segment) -> None:
+        """The entry was in another segment: it is as old as it was there."""
+        mine, theirs = self.index.find(key), other.index.find(key)
+        self.seen[mine] = other.seen[theirs]
+
+    def unseen_since(self, time_s: int, first: int, last: int) -> list[bytes]:
+        """Keys among the slots [first, last) that nothing was heard of since."""
+        sizes, seen = self.index.sizes, self.seen
+        return [
+            self.index.key(slot)
+            for slot in range(first, min(last, len(sizes)))
+            if seen[slot] < time_s and sizes[slot] != FREE and slot not in self.chosen
+        ]
+
+    def take(self, key: bytes) -> bool:
+        """Choose this entry for eviction; whether it was here to be chosen."""
+        slot = self.index.find(key)
+        if slot < 0 or slot in self.chosen:
+            return False
+        self.policy.remove(slot)
+        self.chosen.add(slot)
+        return True
 
     def resize(self, key: bytes, size: int) -> None:
         """Change the size of an entry, if it is still here."""
@@ -74,6 +122,7 @@ class Segment:
         slot = self.index.find(key)
         if slot >= 0 and slot not in self.chosen:
             self.policy.touch(slot, reads)
+            self._see(slot)
             self.changes += 1
 
     def size(self, key: bytes) -> int:

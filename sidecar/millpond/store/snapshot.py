@@ -24,7 +24,7 @@ from millpond.errors import Corrupt, UnknownFormat
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from millpond.store.segment import Segment
     from millpond.store.tree import Tree
@@ -61,10 +61,11 @@ def save(tree: Tree, segments: Iterable[Segment], lock: threading.Lock) -> None:
     tree.replace_parts(NAME, [head, text, *parts])
 
 
-def load(tree: Tree, segments: Iterable[Segment]) -> bool:
+def load(tree: Tree, named: Callable[[str], Segment | None]) -> bool:
     """Fill empty segments from the snapshot; False, and still empty ones, if there is no sound one.
 
-    A segment whose policy has changed since keeps its entries, in a new order.
+    ``named`` gives the segment of a name, None where there can be none. A segment whose policy has
+    changed since keeps its entries, in a new order.
     """
     path = tree.directory / NAME
     try:
@@ -78,9 +79,10 @@ def load(tree: Tree, segments: Iterable[Segment]) -> bool:
     except (Corrupt, OSError, ValueError, KeyError, TypeError, EOFError, struct.error):
         path.unlink(missing_ok=True)
         return False
-    for segment in segments:
-        if segment.name in loaded:
-            _adopt(segment, *loaded[segment.name])
+    for name, parts in loaded.items():
+        segment = named(name)
+        if segment is not None:
+            _adopt(segment, *parts)
     return True
 
 
@@ -120,6 +122,8 @@ def _dump(segment: Segment) -> tuple[dict[str, int], dict[str, array[int] | byte
     }  # fmt: skip
     own = {"index.count": len(index), "index.bytes": index.total_bytes}
     own["index.blocks"] = segment.blocks
+    if segment.seen:
+        arrays["index.seen"] = segment.seen
     return {**numbers, **own}, {**policy, **arrays}
 
 
@@ -133,6 +137,8 @@ def _adopt(
     index.table.cells = arrays.pop("index.cells")
     index.table.count, index.total_bytes = numbers["index.count"], numbers["index.bytes"]
     segment.blocks = numbers["index.blocks"]
+    segment.seen = arrays.pop("index.seen", array("I"))
+    segment.fill_seen()
     chosen = arrays.pop("index.chosen")
     if policy == segment.policy.name:
         segment.policy.load((numbers, arrays))

@@ -5,10 +5,10 @@ limit is the capacity, or less where the file system itself runs short: some of 
 free for others. Above ``high`` of the limit a housekeeper evicts down to ``low``; a writer that
 finds no room evicts for itself, and gets NoSpace when nothing more can go.
 
-Three segments: ``content`` (blocks, and metas of more than one disk block, which hold the bytes of
-small files), evicted for bytes by the policy chosen; ``names`` (all metas) and ``stamps``
-(directory stamps), evicted least recently used first, when they outgrow their bound, when the file
-system runs out of inodes, or when no content is left to evict.
+Three kinds: ``content`` (blocks, and metas of more than one disk block, which hold the bytes of
+small files), evicted for bytes by the policy chosen, part by part; ``names`` (all metas) and
+``stamps`` (directory stamps), evicted least recently used first, when they outgrow their bound,
+when the file system runs out of inodes, or when no content is left to evict.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from millpond.errors import NoSpace
 from millpond.model.sizes import GIB, MIB
-from millpond.store.content import IDENT_BYTES, Content
+from millpond.store.content import IDENT_BYTES, PREFIX, Content
 from millpond.store.eviction.lru import Lru
 from millpond.store.segment import META_BLOCK, Segment, is_block_key
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from millpond.store.eviction import EvictionPolicy
+    from millpond.store.parts import Limits
 
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ FREE_BYTES_FLOOR = GIB  # of the file system; or 2 % of it, where that is less
 FREE_SHARE_FLOOR = 0.02
 INODES_FLOOR = 10_000  # or 1 %, where that is less
 STATVFS_EVERY_S = 0.2
+EXPIRE_EVERY_S = 60.0  # or a tenth of the shortest TTL
+EXPIRE_SLOTS = 4096  # looked at under one hold of the lock
 _TOUCHES_KEPT = 1 << 16
 
 
@@ -61,14 +64,18 @@ class Space:
         high: float,
         low: float,
         statvfs: Callable[[], os.statvfs_result],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.capacity_bytes = capacity_bytes
         self.high, self.low = high, low
-        self.content = Content(policy)
+        self.content = Content(policy, clock)
         self.names = Segment("names", DIGEST_BYTES, Lru)
         self.stamps = Segment("stamps", DIGEST_BYTES, Lru)
         self.kinds: tuple[Kind, ...] = (self.content, self.names, self.stamps)
         self.may_evict = True
+        self.expired_bytes = self.expired_blocks = 0
+        self._clock = clock
+        self._expire_at = 0.0  # monotonic
         self.lock = threading.Lock()  # memory only
         self.blocked: Callable[[bytes], bool] = lambda key: False
         self.delete: Callable[[Victim], bool] = lambda victim: False
@@ -103,10 +110,13 @@ class Space:
         """What the cache may take now: its capacity, or less on a disk that others fill."""
         return min(self.capacity_bytes, self._disk_limit)
 
-    def put(self, segment: Kind, key: bytes, size: int) -> None:
-        """The file of ``key`` exists and takes ``size`` bytes."""
+    def put(self, segment: Kind, key: bytes, size: int, part: str | None = None) -> None:
+        """The file of ``key`` exists and takes ``size`` bytes; ``part``: whose content it is."""
         with self.lock:
-            segment.put(key, size)
+            if segment is self.content:
+                self.content.put(key, size, part)
+            else:
+                segment.put(key, size)
         self._watch()
 
     def resize(self, segment: Kind, key: bytes, size: int) -> None:
@@ -156,6 +166,7 @@ class Space:
         if time.monotonic() - self._statvfs_at > STATVFS_EVERY_S:
             self.look()
         full = self.used_bytes > self.high * self.limit_bytes or self._missing_inodes > 0
+        full = full or bool(self.content.limits and self.content.over_quota())
         if full or not (self.bounded(self.names) and self.bounded(self.stamps)):
             self.pressure.set()
 
@@ -213,9 +224,41 @@ class Space:
             if self.used_bytes > self.high * limit:
                 self._evict(int(self.used_bytes - self.low * limit))
             self._evict_names(self._missing_inodes)
+            self._hold_quotas()
+            self._expire()
             for segment in (self.names, self.stamps):
                 while not self.bounded(segment) and self._evict_one(segment) >= 0:
                     pass
+
+    def _hold_quotas(self) -> None:
+        """Mounts over their quota pay: down to the share of it that the low mark is of the high."""
+        for name, over in self.content.over_quota().items():
+            size = over + int(self.content.limits[name].quota_bytes * (1 - self.low / self.high))
+            while size > 0 and (got := self._evict_one(self.content, of=name)) >= 0:
+                size -= got
+
+    def _expire(self) -> None:
+        """Free what no reader came for within its mount's TTL."""
+        ttls = {name: said.ttl_s for name, said in self.content.limits.items() if said.ttl_s}
+        if not ttls or not self.may_evict or time.monotonic() < self._expire_at:
+            return
+        self._expire_at = time.monotonic() + min(EXPIRE_EVERY_S, max(1.0, min(ttls.values()) / 10))
+        for name, ttl_s in ttls.items():
+            part, before = self.content.parts[name], int(self._clock()) - ttl_s
+            for first in range(0, len(part.index.sizes), EXPIRE_SLOTS):
+                with self.lock:
+                    old = part.unseen_since(before, first, first + EXPIRE_SLOTS)
+                for key in old:
+                    self._expire_one(part, key)
+
+    def _expire_one(self, part: Segment, key: bytes) -> None:
+        with self.lock:
+            if self.blocked(key) or not part.take(key):
+                return
+            size = part.size(key)
+        if self._delete(self.content, key):
+            self.expired_bytes += size
+            self.expired_blocks += is_block_key(key)
 
     def bounded(self, segment: Segment) -> bool:
         """Whether the metas or stamps are within their bound."""
@@ -240,45 +283,78 @@ class Space:
                 count -= 1
         return freed
 
-    def _evict_one(self, segment: Kind) -> int:
+    def _evict_one(self, segment: Kind, of: str | None = None) -> int:
+        """Evict one entry, ``of`` that part of the content alone; its bytes, -1 if none may go."""
         if not self.may_evict:
             return -1
         for _ in range(len(segment) + 1):
             with self.lock:
                 self._settle()
-                limit = self.low * self.limit_bytes
-                others = self.used_bytes - segment.total_bytes
-                segment.set_room(max(0, int(limit) - others))
-                key = segment.choose(self._stays)
+                key = self._choose(segment, of)
                 size = segment.size(key) if key is not None else 0
             if key is None:
                 return -1
-            gone = False
-            try:
-                gone = self.delete(Victim(segment, key))
-            finally:
-                if not gone:
-                    with self.lock:
-                        segment.spare(key)
-            if gone:
+            if self._delete(segment, key):
                 self.evicted_bytes += size
                 self.evicted_files += 1
                 self.evicted_blocks += is_block_key(key)
                 return size
         return -1
 
+    def _choose(self, segment: Kind, of: str | None) -> bytes | None:
+        used = self.used_bytes
+        segment.set_room(max(0, int(self.low * self.limit_bytes) - (used - segment.total_bytes)))
+        if not isinstance(segment, Content):
+            return segment.choose(self._stays)
+        if of is not None:
+            return segment.choose_of(of, self._stays)
+        return segment.choose(self._stays, shrink=used > self.limit_bytes)
+
+    def _delete(self, segment: Kind, key: bytes) -> bool:
+        """Delete the file of a chosen entry; False: it came into use and stays."""
+        gone = False
+        try:
+            gone = self.delete(Victim(segment, key))
+        finally:
+            if not gone:
+                with self.lock:
+                    segment.spare(key)
+        return gone
+
     def _stays(self, key: bytes) -> bool:
         pinned = len(key) == DIGEST_BYTES and key[:IDENT_BYTES] in self.content.pins
         return pinned or self.blocked(key)
 
-    def set_marks(self, high: float, low: float, pins_at_most_bytes: int) -> None:
-        """Where eviction begins and ends, and what pins may hold of what comes from now on."""
+    def set_marks(self, high: float, low: float) -> None:
+        """Where eviction begins and ends."""
         with self.lock:
             self.high, self.low = high, low
-            self.content.pins_at_most_bytes = pins_at_most_bytes
         self.pressure.set()
 
-    # -- pins
+    def set_pins_bound(self, size: int) -> None:
+        """What pins may hold of what comes from now on."""
+        with self.lock:
+            self.content.pins_at_most_bytes = size
+
+    # -- parts and pins
+
+    def segment_named(self, name: str) -> Segment | None:
+        """The segment that a snapshot calls so."""
+        if name.startswith(PREFIX):
+            return self.content.part(name.removeprefix(PREFIX))
+        return next((s for s in self.segments if s.name == name), None)
+
+    def set_limits(self, limits: dict[str, Limits]) -> bool:
+        """These mounts have parts of their own; whether one is new."""
+        with self.lock:
+            new = self.content.set_limits(limits)
+        self.pressure.set()
+        return new
+
+    def settle_in(self, part: str, keys: Iterable[bytes]) -> None:
+        """What is cached under these keys belongs to that part."""
+        with self.lock:
+            self.content.settle(keys, part)
 
     def set_pins(self, pins: set[bytes], at_most_bytes: int) -> None:
         """Exactly these are pinned: file ids, and halves of metas' digests. Eviction may begin."""
@@ -293,11 +369,11 @@ class Space:
             self.content.pins.update(idents)
             self.content.settle(keys)
 
-    def unpin(self, idents: Iterable[bytes], keys: Iterable[bytes]) -> None:
-        """These are pinned no more."""
+    def unpin(self, idents: Iterable[bytes], keys: Iterable[bytes], part: str) -> None:
+        """These are pinned no more, and go back to their part."""
         with self.lock:
             self.content.pins.difference_update(idents)
-            self.content.settle(keys)
+            self.content.settle(keys, part)
 
 
 def block_key(file_id: bytes, block: int) -> bytes:

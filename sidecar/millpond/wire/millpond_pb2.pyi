@@ -357,10 +357,16 @@ class Mount(_message.Message):
     def __init__(self, path: _Optional[str] = ..., store_uri: _Optional[str] = ..., store_id: _Optional[str] = ..., root: _Optional[str] = ..., prefix: _Optional[str] = ..., read_only: _Optional[bool] = ..., freshness_ms: _Optional[int] = ..., list_freshness_ms: _Optional[int] = ..., immutable: _Optional[_Iterable[str]] = ..., direct_conf: _Optional[_Mapping[str, str]] = ..., control: _Optional[_Union[CacheControl, _Mapping]] = ...) -> None: ...
 
 class CacheControl(_message.Message):
-    __slots__ = ("admission",)
+    __slots__ = ("admission", "ttl_s", "quota_bytes", "reserve_bytes")
     ADMISSION_FIELD_NUMBER: _ClassVar[int]
+    TTL_S_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RESERVE_BYTES_FIELD_NUMBER: _ClassVar[int]
     admission: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, admission: _Optional[_Iterable[str]] = ...) -> None: ...
+    ttl_s: int
+    quota_bytes: int
+    reserve_bytes: int
+    def __init__(self, admission: _Optional[_Iterable[str]] = ..., ttl_s: _Optional[int] = ..., quota_bytes: _Optional[int] = ..., reserve_bytes: _Optional[int] = ...) -> None: ...
 
 class MountAddRequest(_message.Message):
     __slots__ = ("path", "store_uri", "options", "unchecked")
@@ -552,8 +558,15 @@ class StatsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatsReply(_message.Message):
-    __slots__ = ("capacity_bytes", "used_bytes", "free_disk_bytes", "blocks", "metas", "policy", "uptime_s", "version", "counters", "mounts")
+    __slots__ = ("capacity_bytes", "used_bytes", "free_disk_bytes", "blocks", "metas", "policy", "uptime_s", "version", "counters", "mounts", "part_bytes")
     class CountersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class PartBytesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -570,6 +583,7 @@ class StatsReply(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     COUNTERS_FIELD_NUMBER: _ClassVar[int]
     MOUNTS_FIELD_NUMBER: _ClassVar[int]
+    PART_BYTES_FIELD_NUMBER: _ClassVar[int]
     capacity_bytes: int
     used_bytes: int
     free_disk_bytes: int
@@ -580,7 +594,8 @@ class StatsReply(_message.Message):
     version: str
     counters: _containers.ScalarMap[str, int]
     mounts: _containers.RepeatedCompositeFieldContainer[MountStats]
-    def __init__(self, capacity_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., free_disk_bytes: _Optional[int] = ..., blocks: _Optional[int] = ..., metas: _Optional[int] = ..., policy: _Optional[str] = ..., uptime_s: _Optional[float] = ..., version: _Optional[str] = ..., counters: _Optional[_Mapping[str, int]] = ..., mounts: _Optional[_Iterable[_Union[MountStats, _Mapping]]] = ...) -> None: ...
+    part_bytes: _containers.ScalarMap[str, int]
+    def __init__(self, capacity_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., free_disk_bytes: _Optional[int] = ..., blocks: _Optional[int] = ..., metas: _Optional[int] = ..., policy: _Optional[str] = ..., uptime_s: _Optional[float] = ..., version: _Optional[str] = ..., counters: _Optional[_Mapping[str, int]] = ..., mounts: _Optional[_Iterable[_Union[MountStats, _Mapping]]] = ..., part_bytes: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class MountStats(_message.Message):
     __slots__ = ("path", "head", "list", "get", "retries", "bytes_read")

@@ -1,4 +1,4 @@
-"""What is pinned of one file: its blocks of one version, and its meta."""
+"""One version of one file, as the index may know it: by its blocks and by its meta."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class PinnedFile(NamedTuple):
-    """A file version whose blocks are not evicted. ``path``: in the namespace."""
+class FileVersion(NamedTuple):
+    """``path`` is that in the namespace, where it is known."""
 
     path: str
     store_path: str
@@ -22,7 +22,7 @@ class PinnedFile(NamedTuple):
     length: int
 
     def idents(self) -> tuple[bytes, bytes]:
-        """How the index knows it: by the file id, and by half of its meta's digest."""
+        """What its keys begin with: the file id, and half of its meta's digest."""
         return self.file_id, path_hash(self.store_path)[:IDENT_BYTES]
 
     def keys(self) -> Iterator[bytes]:
