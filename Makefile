@@ -21,7 +21,7 @@ JAR_SOURCES = $(shell find jars spark_plugin/jvm presto_plugin/jvm sidecar/millp
 	-type d \( -name target -o -name millpond_jars \) -prune -o \
 	-type f \( -path '*/src/*' -o -name pom.xml -o -name '*.proto' -o -path '.mvn/*' \) -print 2>/dev/null)
 
-.PHONY: help env java demo test test-full check jars jars-test pytest bench constraints clean
+.PHONY: help env java browser demo test test-full check jars jars-test pytest bench constraints clean
 
 help:
 	@echo 'make demo              a PySpark job on cache://: cold, warm, sidecar killed; chart in build/demo'
@@ -42,6 +42,9 @@ $(ENV): constraints.txt pyproject.toml tools/env.sh tools/os.sh
 
 java:
 	@tools/java.sh
+
+browser:
+	@tools/chromium.sh
 
 jars: $(JARS)
 
@@ -66,7 +69,7 @@ check: $(ENV)
 	$(BIN)/pytest tests/architecture
 
 # In this order, so that the quick answers come first. pytest exits with 5 where it finds no test.
-test: $(ENV) java
+test: $(ENV) java browser
 	@$(MAKE) check
 	@$(MAKE) jars-test
 	@$(MAKE) pytest
@@ -74,7 +77,7 @@ test: $(ENV) java
 pytest: $(ENV)
 	$(BIN)/pytest -m 'not full' $(PYTEST_ARGS)
 
-test-full: $(ENV) java
+test-full: $(ENV) java browser
 	@$(MAKE) check
 	@$(MAKE) jars-test
 	$(BIN)/pytest --timeout=7200 $(PYTEST_ARGS)

@@ -115,6 +115,36 @@ LOOP_LAG_SECONDS = _declare(
 )
 UPTIME = _declare("uptime_seconds", "gauge", "Time since start.")
 
+FALLBACKS = {
+    "no_cache_dir": "no sidecar ever ran on the reader's node",
+    "sidecar_absent": "nobody listened on the socket",
+    "sidecar_gone": "the connection broke during a call",
+    "silence": "a call heard nothing for 0.4 s",
+    "breaker_open": "the sidecar fell silent a moment before",
+    "protocol_mismatch": "client and sidecar share no protocol",
+    "unauthenticated": "the client's token is not the sidecar's",
+    "overloaded": "the sidecar had too many requests in hand",
+    "permission": "the sidecar's credentials don't open the file",
+    "store_unavailable": "the store didn't answer the sidecar",
+    "sidecar_error": "the sidecar answered another error",
+    "told_direct": "the sidecar said so: not admitted, or no space",
+    "not_cached": "such files are not cached: changed just now, or by option",
+    "fill_rounds": "pages were evicted twice before they were read",
+    "no_lease": "no lease, and the store has another version than the blocks",
+    "local_io": "the node's disk, or its limit of open files",
+}
+"""Why clients read from the store directly: counters ``fallback_<reason>``."""
+FILL_RESULTS = {
+    "present": "fetched, then read from the block file",
+    "inline": "fetched and sent along (1 MiB at most)",
+    "direct_not_admitted": "sent to the store by a rule of the mount",
+    "direct_full_disk": "sent to the store: no space on disk",
+    "direct_too_busy": "sent to the store: too many fills in hand",
+    "direct_uncacheable": "sent to the store: the file is not to be cached",
+    "direct_stopping": "sent to the store: the sidecar was stopping",
+}
+"""How fills were answered: label ``result`` of ``millpond_fills_total``."""
+
 
 def hit_ratio(hits: float, others: float) -> float | None:
     """The share of reads, or of their bytes, that asked no store; of nothing there is none."""
@@ -237,7 +267,17 @@ def document() -> str:
     ]
     head = "# Metrics\n\nServed at `/metrics` of the sidecar's HTTP port.\n"
     table = "\n".join(["| name | type | labels | what |", "|---|---|---|---|", *rows])
-    return f"{head}\n{table}\n"
+    fallbacks = _named(
+        "Fallbacks", "`millpond_client_total`, label `name`",
+        {f"fallback_{k}": v for k, v in FALLBACKS.items()},
+    )  # fmt: skip
+    results = _named("Fills", "`millpond_fills_total`, label `result`", FILL_RESULTS)
+    return f"{head}\n{table}\n{fallbacks}{results}"
+
+
+def _named(title: str, where: str, words: Mapping[str, str]) -> str:
+    rows = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in words.items())
+    return f"\n## {title}\n{where}.\n\n| value | what |\n|---|---|\n{rows}\n"
 
 
 if __name__ == "__main__":

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from millpond import metrics as m
-from millpond.metrics import DECLARED, MAX_CLIENT_COUNTERS, Metrics
+from millpond.metrics import (
+    DECLARED,
+    FALLBACKS,
+    FILL_RESULTS,
+    MAX_CLIENT_COUNTERS,
+    Metrics,
+)
 
 
 def parsed(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -57,6 +64,26 @@ def test_names_that_clients_send_are_bounded_and_nothing_is_lost() -> None:
     assert len(sums) <= MAX_CLIENT_COUNTERS + 1
     assert sums["hit_bytes"] == 7
     assert sum(sums.values()) == 7 + 2 + 1 + 4 + 1000
+
+
+def test_every_reason_of_a_client_is_explained() -> None:
+    root = Path(__file__).parents[2]
+    java = root / "jars/client/src/main/java/io/millpond/fs/rpc/Fallback.java"
+    of_java = {n.lower() for n in re.findall(r"^    ([A-Z_]+)[,;]$", java.read_text(), re.M)}
+    python = "".join(p.read_text() for p in (root / "sidecar/millpond/client").glob("*.py"))
+    of_python = set(re.findall(r'(?:Trouble\(|fallback\(|direct(?:: str)? ?= ?)"(\w+)"', python))
+    of_python |= set(re.findall(r'^    [A-Z]\w+: "(\w+)",$', python, re.M))
+    assert len(of_java) > 10
+    assert len(of_python) > 10
+    assert of_java | of_python <= FALLBACKS.keys()
+
+
+def test_every_answer_to_a_fill_is_explained() -> None:
+    server = Path(__file__).parents[2] / "sidecar/millpond/server"
+    code = "".join(p.read_text() for p in server.rglob("*.py"))
+    direct = set(re.findall(r'[dD]irect\([\w.]+, "(\w+)"\)', code))
+    assert len(direct) > 3
+    assert {f"direct_{reason}" for reason in direct} <= FILL_RESULTS.keys()
 
 
 def test_the_page_says_what_the_declaration_says() -> None:

@@ -7,6 +7,7 @@ from dataclasses import fields
 
 import pytest
 
+from millpond.metrics import FALLBACKS
 from millpond.server.core.history import History, Totals
 from millpond.server.core.visitors import Visitor
 from millpond.server.dashboard import charts
@@ -30,7 +31,8 @@ def page(history: History | None = None, **changed: object) -> Page:
     facts: dict[str, object] = {
         "state": "ok", "name": "node", "at": "now", "uptime_s": 7200.0, "now_s": 10_000.0,
         "totals": Totals(), "stats": stats(), "mounts": [], "store_requests": {},
-        "store_bytes": {}, "left_out": {}, "fills": {}, "told": {}, "visitors": [], "users": {},
+        "store_bytes": {}, "left_out": {}, "fills": {}, "bypassed": {}, "told": {}, "visitors": [],
+        "users": {},
         "in_hand": 0, "fetching": 0, "flying_bytes": 0.0,
     }  # fmt: skip
     return build(Facts(**facts | changed), history or History(), WINDOWS["1h"])  # type: ignore[arg-type]
@@ -69,6 +71,13 @@ def test_reasons_are_ordered_by_how_often() -> None:
     found = table(page(told=told), "Read directly because")
     assert found.rows == [["breaker_open", "40"], ["silence", "2"]]
     assert found.bars == [1.0, 0.05]
+    assert found.hints == [FALLBACKS["breaker_open"], FALLBACKS["silence"]]
+
+
+def test_rules_that_sent_reads_past_the_cache_are_named_where_there_are_any() -> None:
+    assert "Not admitted" not in [t.title for t in page().tables]
+    found = table(page(bypassed={("/lake", "1: bypass"): 3}), "Not admitted")
+    assert found.rows == [["/lake by 1: bypass", "3"]]
 
 
 def test_who_reads_is_named() -> None:

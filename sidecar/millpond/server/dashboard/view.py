@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from millpond import __version__
-from millpond.metrics import hit_ratio
+from millpond.metrics import FALLBACKS, FILL_RESULTS, hit_ratio
 from millpond.server.dashboard import charts
 from millpond.server.dashboard.charts import Chart, Series
 from millpond.units import format_percent, format_size
@@ -64,6 +64,7 @@ class Facts:
     store_bytes: Mapping[Labels, float]
     left_out: Mapping[Labels, float]
     fills: Mapping[Labels, float]
+    bypassed: Mapping[Labels, float]
     told: Mapping[str, int]
     visitors: Sequence[Visitor]
     users: Mapping[int, str]
@@ -85,7 +86,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """``bars`` gives rows a share to draw; ``empty`` is said where there are no rows."""
+    """``bars`` gives rows a share to draw, ``hints`` a line below; ``empty`` stands for no rows."""
 
     title: str
     columns: list[str]
@@ -93,6 +94,7 @@ class Table:
     empty: str
     note: str = ""
     bars: list[float] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,14 @@ def build(facts: Facts, history: History, window: Window) -> Page:
         windows=list(WINDOWS.values()),
         tiles=_tiles(facts, grown),
         charts=_charts(facts, bins, grown),
-        tables=[_mounts(facts), _clients(facts), _fallbacks(facts), _fills(facts), _disks(facts)],
+        tables=[
+            _mounts(facts),
+            _clients(facts),
+            _fallbacks(facts),
+            _fills(facts),
+            _disks(facts),
+            *_bypassed(facts),
+        ],
     )
 
 
@@ -255,29 +264,32 @@ def _fallbacks(facts: Facts) -> Table:
         if k.startswith("fallback_") and v
     }
     return _counts(
-        "Read directly because", "reason", "times", reasons,
-        "No read went past the cache", "What each means is in docs/metrics.md.",
-    )  # fmt: skip
+        "Read directly because", "reason", reasons, FALLBACKS, "No read went past the cache"
+    )
 
 
 def _fills(facts: Facts) -> Table:
     answers = {labels[0]: int(v) for labels, v in facts.fills.items()}
     return _counts(
-        "Misses, by answer", "answer", "times", answers,
-        "Nothing was missed so far",
-        "present: read from the block file; inline: sent along; direct: from the store, and why.",
-    )  # fmt: skip
+        "Misses, by answer", "answer", answers, FILL_RESULTS, "Nothing was missed so far"
+    )
+
+
+def _bypassed(facts: Facts) -> list[Table]:
+    """Only where rules sent reads past the cache."""
+    counts = {f"{mount} by {rule}": int(v) for (mount, rule), v in facts.bypassed.items()}
+    return [_counts("Not admitted", "mount and rule", counts, {}, "")] if counts else []
 
 
 def _counts(
-    title: str, name: str, unit: str, counts: Mapping[str, int], empty: str, note: str
+    title: str, name: str, counts: Mapping[str, int], words: Mapping[str, str], empty: str
 ) -> Table:
-    """A table of counts, the largest first, with a bar for each."""
+    """A table of counts, the largest first, with a bar for each and what it means."""
     ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
     most = max(counts.values(), default=0) or 1
     return Table(
-        title, [name, unit], [[k, f"{v:,}"] for k, v in ordered], empty, note if ordered else "",
-        [v / most for _, v in ordered],
+        title, [name, "times"], [[k, f"{v:,}"] for k, v in ordered], empty,
+        bars=[v / most for _, v in ordered], hints=[words.get(k, "") for k, _ in ordered],
     )  # fmt: skip
 
 
