@@ -18,7 +18,8 @@ from unittest.mock import patch
 
 import pytest
 
-from millpond.cli import app, checks
+from millpond.cli import app
+from millpond.cli.findings import Finding, Level
 from millpond.cli.reading import read_range
 from millpond.control import Control
 from millpond.errors import FileChanged, SidecarUnavailable
@@ -242,7 +243,7 @@ def test_stats_and_doctor(shell: Shell) -> None:
     )
     assert stats["capacity_bytes"] == 1 << 30
     assert b"store requests" in shell.run("stats")
-    with patch("millpond.cli.checks._jar", lambda: checks.Finding("jar", checks.Level.ok, "")):
+    with patch("millpond.cli.checks._jar", lambda: Finding("jar", Level.ok, "")):
         findings = {f["check"]: f for f in shell.json("doctor")["findings"]}
     for check in ("cache dir", "group", "sidecar", "lease", "mount /s3"):
         assert findings[check]["level"] == "ok", findings[check]

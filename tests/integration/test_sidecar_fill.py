@@ -15,6 +15,7 @@ import crc32c
 import pytest
 
 from millpond.cli import checks
+from millpond.cli.findings import Level
 from millpond.cli.stats import summarise
 from millpond.errors import FileChanged, InvalidRequest, MountNotFound, PathNotFound
 from millpond.model.paths import block_name, meta_name, path_hash
@@ -236,7 +237,7 @@ def test_a_rotten_page_that_is_reported_is_fetched_anew(site: Site) -> None:
     assert site.sidecar.control.stats().counters["hit_bytes"] == 11
     settings = Settings(cache_dir=site.directory)
     (told,) = (f for f in checks.sidecar(settings) if f.check == "pages")
-    assert (told.level, told.text.split()[0]) == (checks.Level.warning, "1")
+    assert (told.level, told.text.split()[0]) == (Level.warning, "1")
     assert "smartctl" in told.remedy
     said = summarise(site.sidecar.control.stats())
     assert said["bad_pages"] == 1

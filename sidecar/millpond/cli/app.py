@@ -14,6 +14,7 @@ from millpond.cli import (
     change,
     doctor,
     evict,
+    explain,
     files,
     load,
     mount,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FAMILIES = (
-    serve, mount, files, load, refresh, evict, pin, stats, doctor, show, change, stacks,
+    serve, mount, files, load, refresh, evict, pin, explain, stats, doctor, show, change, stacks,
 )  # fmt: skip
 PLUGINS = "millpond.commands"
 # Typer brings its own Click from some release on: the class is known by name alone.
@@ -60,20 +61,7 @@ def build() -> typer.Typer:
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
     )
-    for family in (
-        serve,
-        mount,
-        files,
-        load,
-        refresh,
-        evict,
-        pin,
-        stats,
-        stacks,
-        doctor,
-        show,
-        change,
-    ):
+    for family in FAMILIES:
         family.register(app)
     for plugin in entry_points(group=PLUGINS):
         try:

@@ -7,6 +7,8 @@ import faulthandler
 import os
 import signal
 import sys
+from contextlib import suppress
+from io import UnsupportedOperation
 from pathlib import Path  # noqa: TC003 (Typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,9 +98,9 @@ async def _run(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask_to_stop, number)
-    if sys.stderr is not None:
+    with suppress(AttributeError, UnsupportedOperation):  # closed, or no file
         # Needs no interpreter that works: for when not even `millpond stacks` is answered.
-        faulthandler.register(signal.SIGUSR1, file=sys.stderr, all_threads=True)
+        faulthandler.register(signal.SIGUSR1, file=sys.stderr.fileno(), all_threads=True)
     await sidecar.start()
     notify(f"READY=1\nSTATUS=Serving {settings.cache_dir}")
     await sidecar.serve_forever()

@@ -149,6 +149,11 @@ class Control:
         reply: wire.RefreshReply = self._call("refresh", asked)
         return reply
 
+    def explain(self, path: str) -> wire.ExplainReply:
+        """Per block of a file: here, or absent and why."""
+        reply: wire.ExplainReply = self._call("explain", wire.ExplainRequest(path=parse_uri(path)))
+        return reply
+
     # -- what the sidecar does ---------------------------------------------------------------
 
     def stats(self) -> wire.StatsReply:

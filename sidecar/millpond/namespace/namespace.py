@@ -226,7 +226,13 @@ class Namespace:
 
     def changed(self, path: str) -> None:
         """The store has another version than we said: forget what is known of ``path``."""
-        self._validation.forget(_at(self.table, check_path(path)))
+        at = _at(self.table, check_path(path))
+        self._validation.forget(at)
+        self._validation.changes.note(at.store_path)
+
+    def last_change_ms(self, store_path: str) -> int | None:
+        """When a file was last seen to have another version, as far as that is remembered."""
+        return self._validation.changes.last_ms(store_path)
 
     def refresh(self, path: str, *, recursive: bool) -> int:
         """Ask the stores now what a file, a directory or a whole tree is; the files compared.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from millpond.errors import MillpondError, NotADirectory, PathNotFound
 from millpond.model.paths import file_id
 from millpond.model.records import DirStamp, Meta
+from millpond.namespace.changes import Changes
 from millpond.namespace.directories import Directories
 from millpond.namespace.flights import Flights
 from millpond.namespace.freshness import FOREVER_NS, NEVER, fresh
@@ -100,6 +101,7 @@ class Validation:
         self._clock = clock
         self._flights = Flights(clock)
         self.hot = HotAnswers(hot_bytes)
+        self.changes = Changes()
         self.directories = Directories(clock, listing_bytes)
 
     # One file.
@@ -191,6 +193,8 @@ class Validation:
             if not self._may_publish(at, entry, began_ns, directory):
                 return at.info(entry)
             if not cacheable(at.key, entry):
+                if self._store.get_meta(at.store_path) is not None:
+                    self.changes.note(at.store_path)
                 self._void(at.mount, at.key)
                 directory.voided(at.name, self._clock())
                 return at.info(entry)
@@ -215,6 +219,8 @@ class Validation:
         boot = self._store.boot_id
         old = self._store.get_meta(at.store_path)
         if old is None or old.file_id != info.file_id:
+            if old is not None:
+                self.changes.note(info.store_path)
             self._drop_hot(at.mount, at.key)
             meta = Meta(
                 info.store_path, info.file_id, entry.version, entry.length, entry.mtime_ms,
@@ -348,6 +354,7 @@ class Validation:
         with self.directories.lock(path):
             for name in {*directory.contradicted(listing), *suspects}:
                 self._void(mount, inside + name)
+                self.changes.note(mount.store_path(inside + name))
             directory.listed(listing, began_ns, self._clock(), complete=not (flat or gone))
             if gone and stamped is not None:
                 self._store.drop_dir(stamped)

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from millpond.metrics import Metrics
     from millpond.namespace import Namespace
     from millpond.namespace.pins import Pin
+    from millpond.server.explain import Explainer
     from millpond.store import BlockStore
 
-READS = frozenset({"mounts", "pins", "refresh", "settings", "stats", "stacks"})
+READS = frozenset({"explain", "mounts", "pins", "refresh", "settings", "stats", "stacks"})
 """The handlers that change nothing; all others need ``control.token``."""
 
 
@@ -37,12 +38,14 @@ class Admin:
         namespace: Namespace,
         metrics: Metrics,
         running: RunningSettings,
+        explainer: Explainer,
     ) -> None:
         self._loop = loop
         self._store = store
         self._namespace = namespace
         self._metrics = metrics
         self._running = running
+        self._explainer = explainer
         self._began = time.monotonic()
         self.loop_seen_s = loop.time()
         """When the control loop last ran its clock."""
@@ -83,6 +86,9 @@ class Admin:
     def refresh(self, asked: wire.RefreshRequest) -> wire.RefreshReply:
         files = self._namespace.refresh(asked.path, recursive=asked.recursive)
         return wire.RefreshReply(files=files)
+
+    def explain(self, asked: wire.ExplainRequest) -> wire.ExplainReply:
+        return self._explainer.explain(asked.path)
 
     def settings(self, _: wire.SettingsRequest) -> wire.SettingsReply:
         return self._running.all()

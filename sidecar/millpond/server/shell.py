@@ -15,6 +15,7 @@ from millpond.errors import MillpondError
 from millpond.server import replies
 from millpond.server.core import schedule as core
 from millpond.server.core.fill import FileSpec
+from millpond.server.explain import Bypasses
 from millpond.server.fetcher import Arrival, Ended, Fetcher, Job
 from millpond.server.pending import Pending
 from millpond.server.prepare import Located, Prepared, Preparer, check_ranges, read_ranges
@@ -58,6 +59,7 @@ class FillService:
         self._preparer = Preparer(store, namespace)
         self.max_pending = max_pending
         self.core = core.FillScheduler(limits)
+        self.bypasses = Bypasses()
         self._pending: dict[int, Pending] = {}
         self._open: dict[bytes, Located] = {}
         self._jobs: dict[int, Job] = {}
@@ -76,10 +78,10 @@ class FillService:
             call.finish(replies.fill_present(call.request, ()))
             return
         if not request.file_id:
-            self._direct(call, "uncacheable")
+            self._direct(call, request, "uncacheable")
             return
         if len(self._pending) >= self.max_pending:
-            self._direct(call, "too_busy")
+            self._direct(call, request, "too_busy")
             return
         try:
             ranges = check_ranges(request)
@@ -109,7 +111,7 @@ class FillService:
     def stop(self) -> None:
         """Answer everyone with DIRECT, and end the fetches at their next buffer."""
         for pending in list(self._pending.values()):
-            self._direct(pending.call, "stopping")
+            self._direct(pending.call, pending.request, "stopping")
             self._release(pending)
             self.core.drop(pending.key)
         for job in self._jobs.values():
@@ -144,7 +146,7 @@ class FillService:
         pending.located = outcome.located
         if outcome.bypass is not None:
             self._metrics.add(m.BYPASSED, 1, *outcome.bypass)
-            self._finish_direct(pending, "not_admitted")
+            self._finish_direct(pending, "not_admitted", outcome.bypass[1])
         elif outcome.content is not None:
             self._answer_content(pending, outcome.content)
         elif outcome.full_disk and not pending.inline:
@@ -330,11 +332,12 @@ class FillService:
         self._metrics.add(m.FILLS, 1, result)
         pending.call.finish(frame)
 
-    def _finish_direct(self, pending: Pending, reason: str) -> None:
+    def _finish_direct(self, pending: Pending, reason: str, rule: str = "") -> None:
         self._release(pending)
-        self._direct(pending.call, reason)
+        self._direct(pending.call, pending.request, reason, rule)
 
-    def _direct(self, call: Call, reason: str) -> None:
+    def _direct(self, call: Call, request: wire.FillRequest, reason: str, rule: str = "") -> None:
+        self.bypasses.note(request.path, reason, rule)
         self._metrics.add(m.FILLS, 1, f"direct_{reason}")
         call.finish(replies.fill_direct(call.request, reason))
 

@@ -16,6 +16,7 @@ from millpond.metrics import Metrics
 from millpond.namespace import Namespace
 from millpond.server.admin import Admin
 from millpond.server.dashboard import Dashboard
+from millpond.server.explain import Explainer
 from millpond.server.gauges import Gauges
 from millpond.server.grpc_server import ControlServer
 from millpond.server.http import HttpServer
@@ -190,7 +191,10 @@ class Sidecar:
         )  # fmt: skip
         self._server = LocalServer(self._verbs)
         running = RunningSettings(loop, s, self.store, self.namespace, self._verbs, self._fills)
-        admin = self._admin = Admin(loop, self.store, self.namespace, self.metrics, running)
+        explainer = Explainer(self.store, self.namespace, self._fills.bypasses)
+        admin = self._admin = Admin(
+            loop, self.store, self.namespace, self.metrics, running, explainer
+        )
         gauges = Gauges(self.store, self.namespace, self._verbs, self._fills, admin, self.metrics)
         self._dashboard = Dashboard(
             loop, self.store, self.namespace, self._verbs, gauges, self.metrics,

@@ -24,6 +24,7 @@ from millpond.model.paths import block_name
 from millpond.model.sizes import PAGE_BYTES, PAGES_PER_BLOCK, page_count, page_mask
 from millpond.store.content import COMMON
 from millpond.store.disk import as_error, is_full
+from millpond.store.history import Loss
 from millpond.store.segment import BLOCK_KEY_BYTES
 from millpond.store.space import block_key
 from millpond.store.writing import FULL_DISK_TRIES, BlockWriter, read_pages
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from millpond.store.history import History
     from millpond.store.space import Space
     from millpond.store.tree import Tree
 
@@ -44,9 +46,9 @@ _HOLDS_SWEPT_AT = 4096
 class Blocks:
     """The block files of one cache dir."""
 
-    def __init__(self, tree: Tree, space: Space) -> None:
+    def __init__(self, tree: Tree, space: Space, history: History) -> None:
         self.disk = tree.disk
-        self._tree, self._space = tree, space
+        self._tree, self._space, self._history = tree, space, history
         self._stripes = [threading.Lock() for _ in range(_STRIPES)]
         self._open: dict[bytes, BlockWriter] = {}
         self._open_lock = threading.Lock()
@@ -149,6 +151,7 @@ class Blocks:
         except Corrupt as e:
             self.disk.close(fd)
             self.disk.unlink(path)
+            self._history.add(key, Loss.BAD)
             self._say_bad(key, str(e))
         except BaseException:
             self.disk.close(fd)
@@ -229,7 +232,8 @@ class Blocks:
             if self._open.get(key) is not writer:
                 return
             del self._open[key]
-        self._space.drop(self._space.content, key)
+        if self._space.drop(self._space.content, key):
+            self._history.add(key, Loss.DROPPED)
 
     def found_bad(self, writer: BlockWriter) -> None:
         self._remove_bad(block_key(writer.file_id, writer.block), writer.generation)
@@ -239,7 +243,7 @@ class Blocks:
         with self._stripe(key):
             if self._generation(key) != generation:
                 return  # who also met the page was faster: counted and told once
-            self._unlink(key)
+            self._unlink(key, Loss.BAD)
         what = "a page" if page is None else f"page {page}"
         self._say_bad(key, f"{what} fails its checksum")
 
@@ -305,8 +309,8 @@ class Blocks:
         try:
             fd = self.disk.open(path, os.O_RDONLY)
         except FileNotFoundError:
-            if key not in self._open:
-                self._space.drop(self._space.content, key)
+            if key not in self._open and self._space.drop(self._space.content, key):
+                self._history.add(key, Loss.DROPPED)
             yield None
             return
         except OSError as e:
@@ -336,7 +340,7 @@ class Blocks:
                 self._tree.set_aside(path, str(why))
                 self._forget(key)
             else:
-                self._unlink(key)
+                self._unlink(key, Loss.BAD)
                 self._say_bad(key, str(why))
 
     # -- unlinking
@@ -346,13 +350,13 @@ class Blocks:
         with self._stripe(key):
             if self.in_use(key):
                 return False
-            self._unlink(key)
+            self._unlink(key, Loss.EVICTED)
             return True
 
     def remove(self, key: bytes) -> int:
         """Unlink a block whether or not it is in use; the bytes freed."""
         with self._stripe(key):
-            return self._unlink(key)
+            return self._unlink(key, Loss.DROPPED)
 
     def _generation(self, key: bytes) -> int | None:
         try:
@@ -366,14 +370,15 @@ class Blocks:
         finally:
             self.disk.close(fd)
 
-    def _unlink(self, key: bytes) -> int:
+    def _unlink(self, key: bytes, why: Loss) -> int:
         path = self._path(*_parts(key))
         try:
             with contextlib.suppress(FileNotFoundError):
                 self.disk.unlink(path)
         except OSError as e:
             raise as_error(e, "unlinking a block") from e
-        size = self._forget(key)
+        if size := self._forget(key):
+            self._history.add(key, why)
         with contextlib.suppress(OSError):  # others are in it, or it is gone
             os.rmdir(path.parent)
         return size
@@ -385,16 +390,16 @@ class Blocks:
             writer.linked = False
         return self._space.drop(self._space.content, key)
 
+    def of_file(self, file_id: bytes) -> set[int]:
+        """The numbers of a file version's blocks on disk."""
+        numbers = (int(n) for n in _names(self._path(file_id, 0).parent) if n.isdecimal())
+        return {n for n in numbers if n < 1 << 32}
+
     def drop_file(self, file_id: bytes) -> int:
         """Unlink every block of a file version; the bytes freed."""
-        directory = self._path(file_id, 0).parent
-        try:
-            numbers = {int(name) for name in os.listdir(directory) if name.isdecimal()}
-        except (FileNotFoundError, NotADirectoryError):
-            numbers = set()
         with self._open_lock:
             keys = {key for key in self._open if key[:16] == file_id}
-        keys |= {block_key(file_id, n) for n in numbers if n < 1 << 32}
+        keys |= {block_key(file_id, n) for n in self.of_file(file_id)}
         return sum(self.remove(key) for key in keys)
 
     def drop_all(self) -> tuple[int, int]:

@@ -23,6 +23,7 @@ from millpond.store.content import COMMON
 from millpond.store.disk import Disk, as_error
 from millpond.store.epochs import Epochs
 from millpond.store.eviction import policy_named
+from millpond.store.history import History, Loss
 from millpond.store.lease import LeaseKeeper
 from millpond.store.meta import Metas
 from millpond.store.reconcile import Reconciler
@@ -106,7 +107,8 @@ class BlockStore:
         self._space = Space(chosen, capacity, high, low, self._statvfs)
         self._space.may_evict = not await_pins
         self._pin_share = pin_share
-        self._blocks = Blocks(tree, self._space)
+        self.history = History()
+        self._blocks = Blocks(tree, self._space, self.history)
         self._metas = Metas(tree, self._space, self._epochs)
         self._space.blocked = self._blocks.in_use
         self._space.delete = self._delete
@@ -260,6 +262,10 @@ class BlockStore:
         """Bits of the pages on disk; 0 if the block is absent or unsound."""
         return self._blocks.page_map(file_id, block)
 
+    def blocks_of(self, file_id: bytes) -> set[int]:
+        """The numbers of a file version's blocks on disk."""
+        return self._blocks.of_file(file_id)
+
     def read(self, file_id: bytes, block: int, start: int, end: int) -> bytes | None:
         """Verified bytes [start, end) within the block; None if any page is absent or bad."""
         return self._blocks.read(file_id, block, start, end)
@@ -407,6 +413,7 @@ class BlockStore:
         elif victim.segment is self._space.names:
             self._metas.remove_meta(victim.key)
         elif victim.key == meta_key(victim.key):
+            self.history.add(victim.key, Loss.EVICTED)
             return self._metas.evict_content(victim.key)
         else:
             return self._blocks.evict(victim.key)

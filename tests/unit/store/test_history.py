@@ -1,0 +1,41 @@
+"""The bounded memory of losses, against a plain list."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millpond.store.history import History, Loss
+from millpond.store.space import block_key
+
+IDENTS = [bytes([i]) * 16 for i in range(3)] + [b"\1" * 15 + b"\2"]
+
+
+@given(
+    st.integers(1, 9),
+    st.lists(st.tuples(st.sampled_from(IDENTS), st.integers(0, 4), st.sampled_from(Loss))),
+)
+def test_the_last_losses_are_found_and_no_others(
+    bound: int, losses: list[tuple[bytes, int, Loss]]
+) -> None:
+    history = History(bound)
+    began_ms = history.since_ms
+    for ident, block, what in losses:
+        history.add(block_key(ident, block), what)
+    kept = losses[-bound:]
+    assert len(history) == len(kept)
+    for ident in IDENTS:
+        expected = {block: what for i, block, what in kept if i == ident}
+        found = history.find(ident)
+        assert {block: event.what for block, event in found.items()} == expected
+        assert all(event.at_ms >= began_ms for event in found.values())
+    assert history.since_ms >= began_ms
+
+
+def test_an_identity_inside_another_record_is_not_met() -> None:
+    """Records lie one after another: their bytes may look like a key across a border."""
+    history = History(8)
+    history.add(b"\0" * 20, Loss.EVICTED)
+    history.add(b"\0" * 20, Loss.EVICTED)
+    assert history.find(b"\0" * 16).keys() == {0}
+    assert history.find(b"\0" * 8 + b"\1" * 8) == {}
