@@ -9,7 +9,7 @@ import pytest
 
 from millpond.testing.store_model import StoreModel
 from tests.integration.jvm_probe import ProbeError
-from tests.integration.test_jvm_client import MIB, Bucket, Site, content
+from tests.integration.test_jvm_client import MIB, Bucket, Folder, Site, content
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,3 +58,25 @@ def test_without_a_sidecar_the_store_is_asked_no_more_than_needed(
             with pytest.raises(ProbeError) as met:
                 probe.skim()
             assert met.value.kind == "FileChangedException"
+
+
+def test_what_is_not_admitted_is_asked_for_once_and_read_directly(tmp_path: Path) -> None:
+    data = content(20 * MIB, seed=17)
+    (tmp_path / "data").mkdir()
+    store = Folder(tmp_path / "data", ("--admission", "bypass glob=*.tmp scan=unknown"))
+    store.put("a.tmp", data)
+    site = Site(tmp_path, store)
+    try:
+        site.start()
+        with site.probe() as probe:
+            probe.open("/m/a.tmp")
+            assert probe.skim() == (len(data), crc32c.crc32c(data))
+            counters = probe.counters()
+            assert counters["fills"] == 1, "a stream asks again for what is not admitted"
+            assert counters["direct_bytes"] == len(data)
+            assert counters["fallback_told_direct"] > 0
+            ranges = [(0, 100), (5 * MIB, 1000)]
+            assert probe.vectored(ranges) == [data[a : a + n] for a, n in ranges]
+            assert probe.counters()["direct_bytes"] == len(data), "vectored reads are admitted"
+    finally:
+        site.sidecar.stop()

@@ -130,6 +130,9 @@ final class Misses {
                 boolean whole = reply.getReason().equals(NOT_ADMITTED);
                 directFrom = whole ? 0 : call.start();
                 directUntil = whole ? file.length() : call.end();
+                if (whole) {
+                    fills.forgetAll();
+                }
                 return 0;
         }
     }
