@@ -110,6 +110,9 @@ MOUNT_BYTES = _declare(
 )  # fmt: skip
 PINNED_BYTES = _declare("pinned_bytes", "gauge", "Bytes on disk that pins keep from eviction.")
 CORRUPT_PAGES = _declare("corrupt_pages_total", "counter", "Pages that failed their checksum.")
+SCRUBBED_BYTES = _declare(
+    "scrubbed_bytes_total", "counter", "Bytes that the scrubber compared with their checksums."
+)
 LOOP_LAG_SECONDS = _declare(
     "loop_lag_seconds", "histogram", "How late the control loop's timers run."
 )

@@ -149,6 +149,12 @@ class Settings:
     pin_share: float = _setting(
         _ratio(0.0, 0.9), 0.5, "Share of the capacity that pinned files may fill.", running=True
     )
+    scrub_rate_bytes: int = _setting(
+        _size(0, 1 << 40), 4 << 20,
+        "Cached bytes a second that are read from the disk and compared with their checksums, one "
+        "pass a day at most. 0: none.",
+        running=True,
+    )  # fmt: skip
     node_aliases: tuple[str, ...] = _setting(
         _ALIASES, (),
         "Names under which engines know this node, for locality: exactly what they register "

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import re
 import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,8 @@ import pytest
 from millpond.cli import app
 from millpond.client import CacheFileSystem
 from millpond.errors import InvalidSetting, IsADirectory, NoSpace, PathNotFound
+from millpond.model.block import page_offset
+from millpond.model.paths import block_name
 from millpond.model.sizes import MIB
 from millpond.settings import Settings
 from millpond.wire import millpond_pb2 as wire
@@ -54,10 +58,9 @@ def _grow_old(tree: Path) -> None:
         time.sleep(0.05)
 
 
-def served(directory: Path) -> LoopSidecar:
-    return LoopSidecar(
-        Settings(cache_dir=directory, http_port=0, cache_capacity_bytes=64 * MIB)
-    )  # fmt: skip
+def served(directory: Path, **settings: Any) -> LoopSidecar:
+    settings = {"http_port": 0, "cache_capacity_bytes": 64 * MIB, **settings}
+    return LoopSidecar(Settings(cache_dir=directory, **settings))
 
 
 @pytest.fixture
@@ -276,3 +279,29 @@ def await_true(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_the_scrubber_finds_what_the_disk_lost(
+    tmp_path: Path, tree: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    directory = tmp_path / "cache"
+    with served(directory) as sidecar, sidecar.client() as client:
+        sidecar.control.mount_add("/m", f"file://{tree}")
+        sidecar.control.set("scrub_rate_bytes", "0")
+        info = fill(client, "/m/t/a.parquet")
+    rotten, sound = (directory / block_name(info.file_id, n) for n in (0, 1))
+    with rotten.open("r+b") as file:  # one bit of one page
+        file.seek(page_offset(77) + 4097)
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 16]))
+    with served(directory, scrub_rate_bytes=1 << 30) as sidecar, sidecar.client() as client:
+        await_true(lambda: not rotten.exists())
+        await_true(lambda: metric(sidecar, "millpond_scrubbed_bytes_total") >= 2 * MIB)
+        assert sound.exists()
+        assert sidecar.control.stats().counters["corrupt_pages"] == 1
+        monkeypatch.setenv("MILLPOND_DIR", str(directory))
+        app.run(["doctor"])
+        assert re.search(r"warning +pages +1 cached pages were bad", capsys.readouterr().out)
+        fill(client, "/m/t/a.parquet")
+        assert cached(directory, info.file_id, 0, info.length) == CONTENT

@@ -177,7 +177,8 @@ def sidecar(settings: Settings) -> Iterator[Finding]:
         if bad := stats.counters["corrupt_pages"]:
             yield warning("pages", BAD_PAGES.format(bad), BAD_PAGES_REMEDY)
         else:
-            yield ok("pages", "none was bad since the sidecar's start")
+            checked = format_size(stats.counters["scrubbed_bytes"])
+            yield ok("pages", f"none was bad since the sidecar's start; {checked} scrubbed")
     yield _lease(settings)
 
 

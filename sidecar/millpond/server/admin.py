@@ -111,6 +111,7 @@ class Admin:
             "expired_bytes": stats.expired_bytes,
             "expired_blocks": stats.expired_blocks,
             "corrupt_pages": stats.corrupt_pages,
+            "scrubbed_bytes": stats.scrubbed_bytes,
             "pinned_bytes": stats.pinned_bytes,
             "names_left_out": sum(self._namespace.left_out().values()),
         }

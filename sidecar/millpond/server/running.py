@@ -81,6 +81,7 @@ class RunningSettings:
             "evict_high": self._space,
             "evict_low": self._space,
             "pin_share": self._space,
+            "scrub_rate_bytes": lambda new: store.set_scrub_rate(new.scrub_rate_bytes),
             "fill_connections": self._limits,
             "fill_connections_per_file": self._limits,
             "fill_range_bytes": self._limits,

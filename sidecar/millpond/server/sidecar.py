@@ -94,6 +94,7 @@ class Sidecar:
         except BaseException:
             await asyncio.to_thread(self.store.close)
             raise
+        self.store.set_scrub_rate(self.settings.scrub_rate_bytes)
         self._assemble(loop)
         try:
             await self._listen()

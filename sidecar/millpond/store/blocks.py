@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import mmap
 import os
 import secrets
 import threading
@@ -19,15 +20,15 @@ from typing import TYPE_CHECKING
 from crc32c import crc32c
 
 from millpond.errors import Corrupt, MillpondError, NoSpace, UnknownFormat
-from millpond.model.block import READ_BYTES, Header
+from millpond.model.block import READ_BYTES, Header, page_offset
 from millpond.model.paths import block_name
-from millpond.model.sizes import PAGE_BYTES, PAGES_PER_BLOCK, page_count, page_mask
+from millpond.model.sizes import PAGE_BYTES, PAGES_PER_BLOCK, page_count, page_mask, runs
 from millpond.store.content import COMMON
 from millpond.store.disk import as_error, is_full
 from millpond.store.history import Loss
 from millpond.store.segment import BLOCK_KEY_BYTES
 from millpond.store.space import block_key
-from millpond.store.writing import FULL_DISK_TRIES, BlockWriter, read_pages
+from millpond.store.writing import FULL_DISK_TRIES, BlockWriter, bad_page, read_pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _STRIPES = 64
 _NEW_BLOCK_BYTES = 4096  # what a block takes before its first page
+SCRUB_PAGES = 16  # read at once
 _HOLDS_SWEPT_AT = 4096
 
 
@@ -301,6 +303,46 @@ class Blocks:
                 return False
         self._remove_bad(key, generation, page)
         return True
+
+    def scrub(self, key: bytes) -> Iterator[int]:
+        """Read the block's pages past the page cache and compare them, some at a time: their bytes.
+
+        A page that fails its checksum, or that the disk can't read, removes the block.
+        """
+        buffer = memoryview(mmap.mmap(-1, SCRUB_PAGES * PAGE_BYTES))  # as O_DIRECT wants it
+        with self._looking(key) as found:
+            if found is None:
+                return
+            fd, header, present, crcs = found
+            with self._uncached(key, fd) as direct:
+                for first, last in runs(present if direct >= 0 else 0):
+                    for at in range(first, last, SCRUB_PAGES):
+                        stop = min(at + SCRUB_PAGES, last)
+                        part = buffer[: (stop - at) * PAGE_BYTES]
+                        bad: int | None = at
+                        with contextlib.suppress(OSError):
+                            size = self.disk.pread_into(direct, part, page_offset(at))
+                            bad = bad_page(part[:size], header, crcs, at, stop)
+                        if bad is not None:
+                            self._remove_bad(key, header.generation, bad)
+                            return
+                        yield size
+
+    @contextlib.contextmanager
+    def _uncached(self, key: bytes, fd: int) -> Iterator[int]:
+        """The file behind ``fd`` opened past the page cache; -1 if it lost its name."""
+        try:
+            direct = self.disk.open_uncached(self._path(*_parts(key)))
+        except FileNotFoundError:
+            yield -1
+            return
+        except OSError as e:
+            raise as_error(e, "checking a block") from e
+        try:
+            same = self.disk.stat(direct).st_ino == self.disk.stat(fd).st_ino
+            yield direct if same else -1
+        finally:
+            self.disk.close(direct)
 
     @contextlib.contextmanager
     def _looking(self, key: bytes) -> Iterator[tuple[int, Header, int, memoryview] | None]:

@@ -93,6 +93,25 @@ class Disk:
             data += more
         return data
 
+    def open_uncached(self, path: Path) -> int:
+        """Open for reading past the page cache, where the file system can."""
+        try:
+            return self.open(path, os.O_RDONLY | os.O_DIRECT)
+        except OSError as e:
+            if e.errno not in _NOT_SUPPORTED:
+                raise
+        return self.open(path, os.O_RDONLY)
+
+    def pread_into(self, fd: int, buffer: memoryview, at: int) -> int:
+        """Bytes read; fewer only at the end of the file. An uncached file wants whole pages."""
+        done = os.preadv(fd, [buffer], at)
+        while 0 < done < len(buffer):
+            more = os.preadv(fd, [buffer[done:]], at + done)
+            if not more:
+                break
+            done += more
+        return done
+
     def stat(self, fd: int) -> os.stat_result:
         return os.fstat(fd)
 

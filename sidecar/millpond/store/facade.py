@@ -9,7 +9,6 @@ import secrets
 import threading
 import time
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,9 @@ from millpond.store.history import History, Loss
 from millpond.store.lease import LeaseKeeper
 from millpond.store.meta import Metas
 from millpond.store.reconcile import Reconciler
+from millpond.store.scrub import Scrubber
 from millpond.store.space import Space, Victim, block_key, meta_key
+from millpond.store.stats import StoreStats
 from millpond.store.tree import FILE_MODE, PRIVATE_MODE, Tree
 
 if TYPE_CHECKING:
@@ -44,29 +45,6 @@ LOOK_EVERY_S = 1.0
 FIRST_SHARE = 0.80  # of the disk's free space, at first start
 _TOKEN = re.compile(r"[0-9a-f]{64}\Z")
 _TOKENS = {"token": FILE_MODE, "control.token": PRIVATE_MODE}
-
-
-@dataclass(frozen=True, slots=True)
-class StoreStats:
-    """What the cache holds and did since the start of this process."""
-
-    capacity_bytes: int
-    limit_bytes: int  # what it may take now: less than the capacity on a disk that others fill
-    used_bytes: int
-    blocks: int
-    metas: int
-    dirs: int
-    inodes: int
-    evicted_bytes: int
-    evicted_blocks: int
-    expired_bytes: int
-    expired_blocks: int
-    pinned_bytes: int
-    corrupt_pages: int
-    free_disk_bytes: int
-    free_disk_inodes: int
-    policy: str
-    reconciled: bool
 
 
 class BlockStore:
@@ -110,6 +88,7 @@ class BlockStore:
         self.history = History()
         self._blocks = Blocks(tree, self._space, self.history)
         self._metas = Metas(tree, self._space, self._epochs)
+        self._scrubber = Scrubber(self._blocks, self._space, 0)
         self._space.blocked = self._blocks.in_use
         self._space.delete = self._delete
         snapshot.load(tree, self._space.segment_named)
@@ -128,6 +107,7 @@ class BlockStore:
             threading.Thread(target=self._reconcile, name="reconcile", daemon=True),
             threading.Thread(target=self._keep_house, name="housekeeper", daemon=True),
             threading.Thread(target=self._settle_parts, name="parts", daemon=True),
+            threading.Thread(target=self._scrub, name="scrubber", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -401,6 +381,7 @@ class BlockStore:
             expired_blocks=space.expired_blocks,
             pinned_bytes=space.content.pinned.total_bytes,
             corrupt_pages=self._blocks.corrupt_pages,
+            scrubbed_bytes=self._scrubber.bytes,
             free_disk_bytes=space.free_bytes,
             free_disk_inodes=space.free_inodes,
             policy=self._policy,
@@ -443,6 +424,14 @@ class BlockStore:
                 self._metas.settle_parts(self._stop.is_set)
             except (OSError, MillpondError) as e:
                 log.error("cached files were not brought into their mounts' parts: %s", e)
+
+    def _scrub(self) -> None:
+        self._reconciled.wait()  # the index knows what is cached
+        self._scrubber.run(self._stop)
+
+    def set_scrub_rate(self, rate_bytes: int) -> None:
+        """Check so many cached bytes a second against their checksums; 0 is none."""
+        self._scrubber.rate_bytes = rate_bytes
 
     def wait_reconciled(self, timeout_s: float) -> bool:
         """Wait until the index is known to agree with the disk."""

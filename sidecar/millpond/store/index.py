@@ -51,6 +51,11 @@ class Index:
         at = slot * self.key_bytes
         return bytes(self.keys[at : at + self.key_bytes])
 
+    def key_in_use(self, slot: int) -> bytes | None:
+        """The key of a slot; None if the slot is free or not there."""
+        in_use = slot < len(self.sizes) and self.sizes[slot] != FREE
+        return self.key(slot) if in_use else None
+
     def hash_of(self, slot: int) -> int:
         return key_hash(self.key(slot))
 

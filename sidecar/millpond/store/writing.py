@@ -192,10 +192,16 @@ def read_pages(
     """The bytes of pages [first, last), or None if one of them fails its CRC."""
     size = min(last * PAGE_BYTES, header.valid_bytes) - first * PAGE_BYTES
     data = disk.pread(fd, size, page_offset(first))
-    view = memoryview(data)
+    return data if bad_page(memoryview(data), header, crcs, first, last) is None else None
+
+
+def bad_page(
+    data: memoryview, header: Header, crcs: array[int] | memoryview, first: int, last: int
+) -> int | None:
+    """The first of the pages [first, last) that fails its CRC; ``data`` is theirs."""
     for page in range(first, last):
         at = (page - first) * PAGE_BYTES
-        part = view[at : at + page_valid_bytes(header.valid_bytes, page)]
+        part = data[at : at + page_valid_bytes(header.valid_bytes, page)]
         if page_crc(crc32c, header.file_id, header.block, page, part) != crcs[page]:
-            return None
-    return data
+            return page
+    return None

@@ -13,7 +13,7 @@ from millpond.server.core.visitors import Visitor
 from millpond.server.dashboard import charts
 from millpond.server.dashboard.charts import HEIGHT, WIDTH, Series
 from millpond.server.dashboard.view import WINDOWS, Facts, Page, Table, build, show_ago
-from millpond.store.facade import StoreStats
+from millpond.store.stats import StoreStats
 
 GIB = 1 << 30
 KNOWN = {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from millpond.namespace.mounts import Mount
     from millpond.server.core.history import Bin, History, Totals
     from millpond.server.core.visitors import Visitor
-    from millpond.store.facade import StoreStats
+    from millpond.store.stats import StoreStats
 
 Labels = tuple[str, ...]
 
