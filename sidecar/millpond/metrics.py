@@ -131,7 +131,7 @@ FALLBACKS = {
     "store_unavailable": "the store didn't answer the sidecar",
     "sidecar_error": "the sidecar answered another error",
     "told_direct": "the sidecar said so: not admitted, or no space",
-    "not_cached": "such files are not cached: changed just now, or by option",
+    "not_cached": "the file is not cached: changed just now, or by option",
     "fill_rounds": "pages were evicted twice before they were read",
     "no_lease": "no lease, and the store has another version than the blocks",
     "local_io": "the node's disk, or its limit of open files",

@@ -92,14 +92,26 @@ class OpenBlock:
 class BlockPool:
     """Open blocks of this process, the least recently used given up first. Thread-safe."""
 
-    def __init__(self, directory: Path, bad_page: Callable[[bytes, int, int, int], None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        touched: Callable[[bytes, int], None],
+        bad_page: Callable[[bytes, int, int, int], None],
+    ) -> None:
         self._directory = directory
+        self._touched = touched
         self._bad_page = bad_page
         self._lock = threading.Lock()
         self._open: OrderedDict[tuple[bytes, int], OpenBlock] = OrderedDict()
 
     def read(self, file_id: bytes, length: int, position: int, view: memoryview) -> int:
         """Bytes copied from one block's pages; 0 where the first is absent. Raises OSError."""
+        done = self._read(file_id, length, position, view)
+        if done:
+            self._touched(file_id, position // BLOCK_BYTES)
+        return done
+
+    def _read(self, file_id: bytes, length: int, position: int, view: memoryview) -> int:
         number, at = divmod(position, BLOCK_BYTES)
         block = self._get(file_id, number, block_valid_bytes(length, number))
         if block is None:

@@ -5,12 +5,16 @@ A fork takes none of it along: the child makes its own at the first use (``Cache
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 from millpond.client.blocks import BlockPool
 from millpond.client.cachedir import CacheDir
+from millpond.client.reporter import Reporter
 from millpond.client.sidecar import Sidecar, Trouble
 from millpond.errors import FileChanged, MillpondError, StoreNotSupported, StoreUnavailable
 from millpond.under.registry import open_store
@@ -44,22 +48,34 @@ class Process:
     ) -> None:
         self.dir = CacheDir(directory)
         self.sidecar = Sidecar(self.dir, silence_s, self.count)
-        self.blocks = BlockPool(directory, self._bad_page)
+        self.reporter = Reporter(counters)
+        self.blocks = BlockPool(directory, self.reporter.block, self._bad_page)
         self._store_options = dict(store_options)
         self._counters = counters
         self._lock = threading.Lock()
         self._stores: dict[str, tuple[str, UnderStore]] = {}
         self._told: set[str] = set()
+        self._pid = os.getpid()
+        _LIVE.add(self)
 
     def __del__(self) -> None:
-        if hasattr(self, "_stores"):
-            self.sidecar.close()
+        if hasattr(self, "_pid"):
+            # A forked child may have got the lock from a thread that it has not got.
+            self.sidecar.close(locked=os.getpid() == self._pid)
             for _, store in self._stores.values():
                 store.close()
 
     def count(self, name: str, by: int = 1) -> None:
         with self._lock:
             self._counters[name] += by
+        self.reporter.soon(self._report)
+
+    def hit(self, size: int) -> None:
+        """So many bytes came from this node's disk."""
+        with self._lock:
+            self._counters["hit_bytes"] += size
+            self._counters["hit_reads"] += 1
+        self.reporter.soon(self._report)
 
     def fallback(self, reason: str, cause: str) -> None:
         """A read goes to the store: counted each time, logged the first time."""
@@ -104,6 +120,21 @@ class Process:
         self.count("direct_reads")
         self.count("direct_bytes", at)
 
+    def flush(self) -> None:
+        """Report what was read and not reported yet."""
+        self.reporter.flush(self._report)
+
+    def _report(self, touches: list[wire.Touch], counters: Mapping[str, int]) -> bool:
+        """Whether the sidecar has it; while no lease is good, nobody is asked."""
+        if not self.dir.lease_good():
+            return False
+        try:
+            self.sidecar.call("", lambda c: c.report(touches=touches, counters=counters))
+        except (Trouble, MillpondError) as e:
+            log.debug("what was read was not reported: %s", e)
+            return False
+        return True
+
     def _bad_page(self, file_id: bytes, block: int, page: int, generation: int) -> None:
         self.count("bad_pages")
         bad = wire.BadPage(file_id=file_id, block=block, page=page, generation=generation)
@@ -111,6 +142,20 @@ class Process:
             self.sidecar.call("reports", lambda c: c.report(bad_pages=[bad]))
         except Trouble as e:
             log.debug("a bad page was not reported: %s", e)
+
+
+_LIVE: weakref.WeakSet[Process] = weakref.WeakSet()
+
+
+@atexit.register
+def _flush_all() -> None:
+    """A program that reads and ends is counted too."""
+    for each in list(_LIVE):
+        each.flush()
+
+
+# What a parent noted is the parent's to tell, and its locks may be held for ever in a child.
+os.register_at_fork(after_in_child=_LIVE.clear)
 
 
 def _options(mount: ClientMount) -> dict[str, str]:

@@ -100,6 +100,7 @@ class Reader:
         self._mount = mount
         self._content = version.content
         self._next = self._window = 0
+        self._ahead = 0, 0
 
     def read(self, process: Process, start: int, end: int) -> bytearray:
         """The bytes [start, end), cut at the file's end. Raises FileChanged."""
@@ -120,15 +121,26 @@ class Reader:
         version = self.version
         if self._content is not None:
             view[:] = self._content[position : position + len(view)]
-            process.count("hit_bytes", len(view))
+            process.reporter.meta(self._mount.store_path(version.path))
+            process.hit(len(view))
             return len(view)
         if not version.file_id:
             return self._direct(process, position, view, Trouble(version.direct, version.path))
         done = self._local(process, position, view)
         if done:
-            process.count("hit_bytes", done)
+            self._count(process, position, done)
             return done
         return self._miss(process, position, view[:MAX_FILL_BYTES])
+
+    def _count(self, process: Process, position: int, size: int) -> None:
+        """What a Fill of this very reader brought ahead is no hit."""
+        start, end = self._ahead
+        brought = max(0, min(position + size, end) - position) if position >= start else 0
+        if brought:
+            self._ahead = position + brought, end
+            process.count("filled_bytes", brought)
+        if size > brought:
+            process.hit(size - brought)
 
     def _local(self, process: Process, position: int, view: memoryview) -> int:
         try:
@@ -156,6 +168,7 @@ class Reader:
                 raise self._changed("the store no longer has it") from e
             if reply.result == wire.FillResult.DIRECT:
                 return self._direct(process, position, view, Trouble("told_direct", reply.reason))
+            self._ahead = position + len(view), position + len(view) + window
             if reply.result == wire.FillResult.INLINE and len(reply.data) == len(view):
                 view[:] = reply.data
                 process.count("inline_bytes", len(view))

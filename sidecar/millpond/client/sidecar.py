@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from millpond.errors import (
@@ -75,9 +76,10 @@ class Sidecar:
         return bool(self._clocks_agree)
 
     def call(self, verb: str, ask: Callable[[LocalClient], T], *, again: bool = True) -> T:
-        """One call on a connection of its own; ``verb`` is counted."""
+        """One call on a connection of its own; ``verb`` is counted, unless it is empty."""
         client = self._take()
-        self._count(verb)
+        if verb:
+            self._count(verb)
         try:
             answer = ask(client)
         except SidecarUnavailable as e:
@@ -97,9 +99,9 @@ class Sidecar:
         self._give(client)
         return answer
 
-    def close(self) -> None:
-        """Give idle connections back."""
-        with self._lock:
+    def close(self, *, locked: bool = True) -> None:
+        """Give idle connections back; without the lock where no other thread can be here."""
+        with self._lock if locked else nullcontext():
             idle, self._idle = self._idle, []
         for each in idle:
             each.close()

@@ -298,11 +298,12 @@ def _disks(facts: Facts) -> Table:
     inodes = f"{s.free_disk_inodes:,}" if s.free_disk_inodes else "not counted"
     rows = [
         ["used", f"{format_size(s.used_bytes)} of {format_size(s.capacity_bytes)}"],
-        ["free on its file system", format_size(s.free_disk_bytes)],
+        ["free on the disk", format_size(s.free_disk_bytes)],
         ["free inodes", inodes],
         ["blocks, files known", f"{s.blocks:,}, {s.metas:,}"],
         ["pinned", format_size(s.pinned_bytes)],
-        ["evicted", f"{format_size(s.evicted_bytes)} in {s.evicted_blocks:,} blocks ({s.policy})"],
+        ["evicted", f"{format_size(s.evicted_bytes)} in {s.evicted_blocks:,} blocks"],
+        ["policy", s.policy],
         ["rotten pages found", f"{s.corrupt_pages:,}"],
     ]
     note = "Pages were rotten: check the disk (`smartctl`, `dmesg`)." if s.corrupt_pages else ""
