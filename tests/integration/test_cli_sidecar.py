@@ -259,6 +259,48 @@ def test_watching_ends_with_ctrl_c(shell: Shell) -> None:
     assert err == b"interrupted\n"
 
 
+def test_two_loads_at_once_fetch_each_byte_once(shell: Shell) -> None:
+    shell.run("evict", "/s3")
+    before = shell.json("stats")["store_bytes_read"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    both = [shell.popen("load", "/s3", "--json", **pipes) for _ in range(2)]
+    told = [json.loads(process.communicate(timeout=60)[0]) for process in both]
+    total = sum(map(len, FILES.values()))
+    assert [process.returncode for process in both] == [0, 0]
+    assert [t["loaded_bytes"] + t["present_bytes"] for t in told] == [total, total]
+    assert shell.json("stats")["store_bytes_read"] - before == total
+
+
+def test_a_command_that_waits_ends_with_ctrl_c(
+    shell: Shell, bucket: str, s3_gateway: S3Gateway
+) -> None:
+    """A mount that waits for its store: interrupted, it says so at once."""
+    options = {**s3_gateway.mount_options(), "secret_key": "env:THE_SECRET"}
+    words = [w for k, v in options.items() for w in ("-o", f"{k}={v}")]
+    os.kill(s3_gateway.pid, signal.SIGSTOP)
+    try:
+        process = shell.popen(
+            "mount", "add", "/waits", f"s3://{bucket}/t", *words, stderr=subprocess.PIPE
+        )
+        with Control(shell.directory) as control:
+            until = time.monotonic() + 30
+            while "in mount_add" not in control.stacks().text:
+                assert time.monotonic() < until
+                assert process.poll() is None
+                time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+        assert (process.returncode, err) == (130, b"interrupted\n")
+    finally:
+        os.kill(s3_gateway.pid, signal.SIGCONT)
+    until = time.monotonic() + 60
+    while "in mount_add" in (stacks := shell.run("stacks").decode()):
+        assert time.monotonic() < until, stacks
+        time.sleep(0.05)
+    if any(m["path"] == "/waits" for m in shell.json("mount", "ls")):
+        shell.run("mount", "rm", "/waits")
+
+
 def test_load_ends_cleanly_with_ctrl_c(shell: Shell, tmp_path: Path) -> None:
     """Interrupted, a load says so at once; the next goes on where it stopped."""
     for i in range(40):

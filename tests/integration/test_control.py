@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -23,7 +25,6 @@ from tests.fixtures.sidecar import LoopSidecar, ProcessSidecar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 MIB = 1 << 20
 
@@ -270,6 +271,25 @@ def test_a_directory_that_is_gone_comes_back(tmp_path: Path) -> None:
                 assert time.monotonic() < until
                 time.sleep(0.02)
         assert (tmp_path / "c" / service.CHANGE_TOKEN).read_text() == token
+
+
+def test_the_example_of_the_page_runs(
+    sidecar: LoopSidecar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    page = (Path(__file__).parents[2] / "docs/control.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "flights/year=2012").mkdir(parents=True)
+    (tmp_path / "flights/year=2012/f").write_bytes(b"12")
+    store = f'"/lake", "file://{tmp_path}", {{}}'
+    code = re.sub(r'"/lake", "s3://.*?"\}', store, code)
+    assert str(tmp_path) in code
+    monkeypatch.setenv("MILLPOND_DIR", str(sidecar.directory))
+    try:
+        exec(compile(code, "control.md", "exec"), {})
+    finally:
+        sidecar.control.mount_remove("/lake")
+    assert capsys.readouterr().out.startswith("['/lake']\n")
 
 
 def test_the_package_names_its_client() -> None:

@@ -37,8 +37,10 @@ _OPTIONS = [
     ("grpc.enable_retries", 0),  # a change is sent once
     ("grpc.keepalive_time_ms", service.PING_S * 1000),
     ("grpc.keepalive_timeout_ms", service.PING_ANSWER_S * 1000),
+    ("grpc.http2.ping_timeout_ms", service.PING_ANSWER_S * 1000),
     ("grpc.http2.max_pings_without_data", 0),
 ]
+_TIMED_OUT = re.compile(r"ping timeout|keepalive|timed out")
 _SYSTEM_ERROR = re.compile(r"No such file or directory|Connection refused|Permission denied")
 
 
@@ -208,15 +210,13 @@ class Control:
             return from_wire(error.code, error.problem, error.cause, error.remedy)
         said = call.details() or ""
         match call.code():
+            case grpc.StatusCode.UNAVAILABLE if _TIMED_OUT.search(said):
+                return self._silent("it answers no ping")
             case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
                 found = _SYSTEM_ERROR.search(said)
                 return self._unavailable(found[0] if found else "it ended the connection")
             case grpc.StatusCode.DEADLINE_EXCEEDED:
-                return SidecarUnavailable(
-                    f"the sidecar of {self.directory} does not answer",
-                    cause=f"nothing came for {timeout_s:g} s",
-                    remedy="See its log, or restart it; `millpond doctor` says more",
-                )
+                return self._silent(f"nothing came for {timeout_s:g} s")
             case grpc.StatusCode.RESOURCE_EXHAUSTED if "larger than max" in said:
                 return FrameTooLarge("a request or its answer is too large", cause=said)
             case grpc.StatusCode.RESOURCE_EXHAUSTED:
@@ -228,6 +228,13 @@ class Control:
                     "the sidecar does not know this command", remedy="Restart it after an upgrade"
                 )
         return Internal("the call failed", cause=f"{call.code()}: {said}")
+
+    def _silent(self, cause: str) -> SidecarUnavailable:
+        return SidecarUnavailable(
+            f"the sidecar of {self.directory} does not answer",
+            cause=cause,
+            remedy="See its log, or restart it; `millpond doctor` says more",
+        )
 
     def _unavailable(self, cause: str) -> SidecarUnavailable:
         return SidecarUnavailable(

@@ -26,7 +26,7 @@ ERROR = "millpond-error-bin"
 MAX_REQUEST_BYTES = MIB
 MAX_REPLY_BYTES = 64 * MIB
 MAX_METADATA_BYTES = 64 * 1024
-PING_S, PING_ANSWER_S = 10, 5
+PING_S, PING_ANSWER_S = 10, 15
 """A peer that answers no ping is gone: a call that takes long needs no deadline."""
 
 
