@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 CLIENT = "millpond-client"
+SPARK = "millpond-spark"
 BUILD = "mvn -q -B -f jars/pom.xml package"
 
 
@@ -14,9 +15,23 @@ def client() -> Path:
 
     Raises FileNotFoundError, naming the build command, where it was not built for this release.
     """
+    return _jar(CLIENT)
+
+
+def spark() -> Path:
+    """The plugin for Spark 3.5 and 4, beside the client; raises as ``client``."""
+    return _jar(SPARK)
+
+
+def paths() -> list[Path]:
+    """All jars of this release, for ``spark.jars`` or a plugin folder; raises as ``client``."""
+    return [client(), spark()]
+
+
+def _jar(name: str) -> Path:
     release = version("millpond")
     here = Path(__file__).parent
-    jar = here / f"{CLIENT}-{release}.jar"
+    jar = here / f"{name}-{release}.jar"
     if not jar.is_file():
         found = ", ".join(sorted(p.name for p in here.glob("*.jar"))) or "no jar"
         raise FileNotFoundError(
@@ -24,8 +39,3 @@ def client() -> Path:
             f"Build it in the repository's root with: {BUILD}"
         )
     return jar
-
-
-def paths() -> list[Path]:
-    """All jars of this release, for ``spark.jars`` or a plugin folder; raises as ``client``."""
-    return [client()]

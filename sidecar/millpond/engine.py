@@ -26,7 +26,7 @@ from millpond.model.records import parse_mounts
 from millpond.wire import millpond_pb2 as wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 FILE_SYSTEM = "io.millpond.fs.CacheFileSystem"
 
@@ -50,10 +50,15 @@ def client_jar() -> Path:
     """The jar that every engine loads. Raises NotSupported where it was not built."""
     import millpond_jars
 
+    return built(millpond_jars.client)
+
+
+def built(find: Callable[[], Path]) -> Path:
+    """The jar that ``find`` finds. Raises NotSupported where it was not built."""
     try:
-        return millpond_jars.client()
+        return find()
     except FileNotFoundError as e:
-        raise NotSupported("the client jar is missing", cause=str(e)) from None
+        raise NotSupported("a jar is missing", cause=str(e)) from None
 
 
 def chosen_mounts(directory: Path, names: Iterable[str] | None) -> list[wire.Mount]:

@@ -42,11 +42,21 @@ def spark_conf(
     ] = None,
     mount: Annotated[
         list[str] | None,
-        typer.Option(help="A mount whose store may be read directly; repeatable. Default: all."),
+        typer.Option(
+            help="A mount whose store may be read directly; repeatable. Default: all. With "
+            "--embedded /path=URI: what the sidecar has to have mounted."
+        ),
     ] = None,
     fallback: Annotated[
         bool, typer.Option(help="Set up direct reads of the stores, for when the cache can't help.")
     ] = True,
+    plugin: Annotated[
+        bool, typer.Option("--plugin", help="Load the plugin: counters in Spark's metrics system.")
+    ] = False,
+    embedded: Annotated[
+        bool,
+        typer.Option("--embedded", help="In local mode the driver starts a sidecar and ends it."),
+    ] = False,
     s3a: Annotated[
         S3A, typer.Option(help="The S3A connector, where Spark ships without one.")
     ] = S3A.present,
@@ -59,8 +69,15 @@ def spark_conf(
     from millpond import engine
     from millpond_spark import session
 
+    mounts = mount or None
     settings = session.conf(
-        cache_dir, mount or None, fallback, s3a=s3a.value, **engine.settings_from(extra or [])
+        cache_dir,
+        dict(map(_mount, mounts)) if embedded and mounts else mounts,
+        fallback,
+        plugin=plugin,
+        embedded=embedded,
+        s3a=s3a.value,
+        **engine.settings_from(extra or []),
     )
     if as_json or form is Format.json:
         text = json.dumps(settings, indent=2)
@@ -102,3 +119,17 @@ def demo(
     options = run.Options(out, directory, keep, rounds, latency_ms, mb_per_s, as_json)
     if not run.run(options):
         raise typer.Exit(1)
+
+
+def _mount(text: str) -> tuple[str, str]:
+    """Path and URI; the path itself may have a '='."""
+    from millpond.errors import InvalidSetting
+
+    path, equals, uri = text.partition("://")[0].rpartition("=")
+    if not equals or not path:
+        raise InvalidSetting(
+            f"--mount {text!r} names no store",
+            cause="an embedded sidecar is told what to mount",
+            remedy="Write --mount /path=s3a://bucket/prefix",
+        )
+    return path, uri + text[len(path) + 1 + len(uri) :]

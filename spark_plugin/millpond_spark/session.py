@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import millpond_jars
 from millpond import engine
 from millpond.errors import InvalidSetting
+from millpond.model.paths import parse_uri
+from millpond.wire import millpond_pb2 as wire
 from millpond_spark import s3a as connector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Iterable
 
 ABSTRACT_FILE_SYSTEM = "io.millpond.fs.CacheAbstractFileSystem"
 # Reading a section from elsewhere costs a fraction of a second; Spark's default waits 3 s for it.
 LOCALITY_WAIT = "300ms"
 MOUNTS = "spark.hadoop.fs.cache.mounts"
+PLUGIN = "io.millpond.spark.MillpondPlugin"
 
 S3A = Literal["present", "fetch", "none"]
 
 
 def conf(
     cache_dir: str | Path | None = None,
-    mounts: Iterable[str] | None = None,
+    mounts: Iterable[str] | Mapping[str, str] | None = None,
     fallback: bool = True,
     *,
+    plugin: bool = False,
+    embedded: bool = False,
     s3a: S3A = "present",
     **extra: str | int | float | bool,
 ) -> dict[str, str]:
@@ -36,18 +44,24 @@ def conf(
     cache_dir
         The sidecar's cache directory, on every node the same. Default: as the sidecar finds it.
     mounts
-        Paths of the mounts whose stores the session may have to read directly; default: all.
+        Paths of the mounts whose stores the session may have to read directly; default: all. With
+        ``embedded`` also ``{path: store URI}``: what the sidecar has to have mounted.
     fallback
         Whether to set up the direct connector: endpoints and addressing of the mounts' stores, and
         the mounts themselves (``fs.cache.mounts``) for nodes that have no cache directory. Never a
         key: direct reads use the engine's own credentials.
+    plugin
+        Whether to load the Spark plugin: what was read from where, in Spark's metrics system.
+    embedded
+        Whether the driver starts a sidecar and ends it, in local mode; brings the plugin.
     s3a
         Where Spark ships without S3A (PySpark from PyPI): ``present`` adds the small connector if
         it was fetched before, ``fetch`` fetches it, ``none`` leaves it to you.
     extra
-        Further ``spark.*`` settings; they win. ``spark.jars`` is added to, not replaced.
+        Further ``spark.*`` settings; they win. ``spark.jars`` and ``spark.plugins`` are added to,
+        not replaced.
 
-    Raises InvalidSetting, MountNotFound, NotSupported (the client jar is not built), Corrupt.
+    Raises InvalidSetting, MountNotFound, NotSupported (a jar is not built), Corrupt.
     """
     directory = engine.cache_directory(cache_dir)
     given = {key: _text(key, value) for key, value in extra.items()}
@@ -58,18 +72,50 @@ def conf(
         "spark.hadoop.fs.cache.dir": str(directory),
         "spark.locality.wait": LOCALITY_WAIT,
     }
-    chosen = engine.chosen_mounts(directory, mounts)
+    if isinstance(mounts, Mapping):
+        if not embedded:
+            raise InvalidSetting(
+                "mounts names store URIs",
+                cause="only an embedded sidecar is told what to mount",
+                remedy="Use `millpond mount add`, and name the paths here; or embedded=True",
+            )
+        new = [wire.Mount(path=parse_uri(p), store_uri=uri) for p, uri in mounts.items()]
+        chosen = _with(engine.read_mounts(directory), new)
+        result["spark.millpond.mounts"] = engine.mount_list(new)
+    else:
+        chosen = engine.chosen_mounts(directory, mounts)
     if fallback:
         if chosen:
             result[MOUNTS] = engine.mount_list(chosen)
         for mount in chosen:
             result |= {f"spark.hadoop.{k}": v for k, v in sorted(mount.direct_conf.items())}
-        if mounts is None or any(m.store_uri.startswith("s3a:") for m in chosen):
+        if mounts is None or any(m.store_uri.startswith(("s3a:", "s3:")) for m in chosen):
             jars += _s3a_jars(s3a)
+    if plugin or embedded:
+        jars.insert(1, engine.built(millpond_jars.spark))
+        result["spark.plugins"] = _list([PLUGIN], given.pop("spark.plugins", ""))
+    if embedded:
+        result |= _embedded()
     added = given.pop("spark.jars", "")
     result |= given
-    result["spark.jars"] = ",".join([*map(str, jars), *filter(None, added.split(","))])
+    result["spark.jars"] = _list(map(str, jars), added)
     return result
+
+
+def _embedded() -> dict[str, str]:
+    command = Path(sys.executable).with_name("millpond")
+    found = {"spark.millpond.command": str(command)} if command.is_file() else {}
+    return {"spark.millpond.sidecar": "embedded"} | found
+
+
+def _with(known: Iterable[wire.Mount], new: Iterable[wire.Mount]) -> list[wire.Mount]:
+    """Mounts that are there, and those that will be."""
+    table = {mount.path: mount for mount in new} | {mount.path: mount for mount in known}
+    return [table[path] for path in sorted(table)]
+
+
+def _list(first: Iterable[str], added: str) -> str:
+    return ",".join([*first, *filter(None, added.split(","))])
 
 
 def advice(settings: Mapping[str, str]) -> list[str]:

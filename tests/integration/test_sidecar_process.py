@@ -6,7 +6,10 @@ import random
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,14 +17,12 @@ import pytest
 from millpond.errors import AddressInUse, CacheDirUnusable, SidecarUnavailable
 from millpond.model.sizes import MIB
 from millpond.settings import Settings
+from millpond.wire.local_client import LocalClient
 from tests.fixtures.sidecar import LoopSidecar, ProcessSidecar, cached
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from millpond.testing.s3_gateway import S3Gateway
     from millpond.wire import millpond_pb2 as wire
-    from millpond.wire.local_client import LocalClient
 
 CONTENT = random.Random(17).randbytes(40 * MIB)
 CAPACITY = {"MILLPOND_CACHE_CAPACITY_BYTES": "256MiB"}
@@ -100,6 +101,34 @@ def test_a_signal_ends_it_cleanly_in_mid_fill(
         assert not (directory / "sidecar.sock").exists()
         assert (directory / "index.snapshot").exists()
         assert "Traceback" not in sidecar.log_text()
+
+
+def test_with_its_parent_it_ends_in_order_and_leaves_ctrl_c_to_it(tmp_path: Path) -> None:
+    directory = tmp_path / "cache"
+    command = [str(Path(sys.executable).with_name("millpond")), "serve", "--with-parent"]
+    command += ["--cache-dir", str(directory), "--http-port", "0"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+    try:
+        await_lease(directory)
+        process.send_signal(signal.SIGINT)
+        with LocalClient.connect(directory) as client:
+            assert client.stat("/").directory
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert not (directory / "lease").exists()
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def await_lease(directory: Path) -> None:
+    until = time.monotonic() + 30
+    while not (directory / "lease").exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def test_a_second_sidecar_on_one_directory_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import faulthandler
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from io import UnsupportedOperation
 from pathlib import Path  # noqa: TC003 (Typer reads the annotations)
@@ -22,6 +23,8 @@ from millpond.errors import InvalidSetting
 from millpond.settings import DECLARED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from millpond.settings import Settings
 
 
@@ -46,6 +49,14 @@ def serve(
     node_aliases: Annotated[str | None, _flag("node_aliases")] = None,
     log_level: Annotated[str | None, _flag("log_level")] = None,
     log_format: Annotated[str | None, _flag("log_format")] = None,
+    with_parent: Annotated[
+        bool,
+        typer.Option(
+            "--with-parent",
+            help="End when standard input does: for a program that starts a sidecar of its own "
+            "and holds the other end of the pipe.",
+        ),
+    ] = False,
     setting: Annotated[
         list[str] | None,
         typer.Option("--set", help="Any other setting, name=value; repeatable."),
@@ -68,7 +79,7 @@ def serve(
     configure(settings.log_level, settings.log_format)
     for name in declared.unknown_environment(os.environ):
         note(f"note: {name} is no setting of Millpond; `millpond settings` lists all")
-    asyncio.run(_run(settings))
+    asyncio.run(_run(settings, with_parent))
 
 
 def _named(texts: list[str]) -> dict[str, str]:
@@ -84,23 +95,45 @@ def _named(texts: list[str]) -> dict[str, str]:
     return named
 
 
-async def _run(settings: Settings) -> None:
+async def _run(settings: Settings, with_parent: bool) -> None:
     from millpond.server import Sidecar  # what it needs, no other command does
 
     sidecar = Sidecar(settings)
     loop = asyncio.get_running_loop()
 
-    def ask_to_stop(number: int) -> None:
+    def ask_to_stop() -> None:
         # A second signal ends the process at once: nothing on disk needs a clean end.
-        loop.remove_signal_handler(number)
+        for number in signals:
+            loop.remove_signal_handler(number)
         notify("STOPPING=1\nSTATUS=Stopping")
         sidecar.request_stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ask_to_stop, number)
+    signals = [signal.SIGTERM, signal.SIGINT]
+    if with_parent:
+        # Ctrl-C reaches all of a terminal's processes, and there it may only end a query.
+        signals.remove(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _await_end_of_input(lambda: loop.call_soon_threadsafe(ask_to_stop))
+    for number in signals:
+        loop.add_signal_handler(number, ask_to_stop)
     with suppress(AttributeError, UnsupportedOperation):  # closed, or no file
         # Needs no interpreter that works: for when not even `millpond stacks` is answered.
         faulthandler.register(signal.SIGUSR1, file=sys.stderr.fileno(), all_threads=True)
     await sidecar.start()
     notify(f"READY=1\nSTATUS=Serving {settings.cache_dir}")
     await sidecar.serve_forever()
+
+
+def _await_end_of_input(ended: Callable[[], object]) -> None:
+    """Calls ``ended`` once nobody can write to standard input any more."""
+
+    def read() -> None:
+        try:
+            while sys.stdin is not None and os.read(0, 4096):  # None: closed from the beginning
+                pass
+        except OSError:
+            pass  # nothing comes from there, which is as good as its end
+        with suppress(RuntimeError):  # the loop has ended before
+            ended()
+
+    threading.Thread(target=read, name="parent", daemon=True).start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -20,13 +19,6 @@ if TYPE_CHECKING:
 START_S = 30.0
 STOP_S = 10.0
 _POLL_S = 0.02
-_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _end_with_parent() -> None:
-    """Runs in the child: even a `kill -9` of the parent leaves no sidecar behind."""
-    _libc.prctl(_SET_DEATH_SIGNAL, signal.SIGTERM)
 
 
 class SidecarProcess:
@@ -59,13 +51,11 @@ class SidecarProcess:
         """Returns when it answers. Raises SidecarUnavailable with what it said last."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [_command(), "serve"],
+                [_command(), "serve", "--with-parent"],
                 env=self._environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # held by this process alone, and gone when it is
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for the parent, who stops it in order
-                preexec_fn=_end_with_parent,
             )
         deadline = time.monotonic() + START_S
         while not self._answers():
@@ -110,6 +100,8 @@ class SidecarProcess:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:

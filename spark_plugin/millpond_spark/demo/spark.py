@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from millpond_spark.session import conf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from pyspark.sql import SparkSession
@@ -32,16 +32,23 @@ SETTINGS = {
 
 @contextmanager
 def session(site: Site, log: Path) -> Iterator[SparkSession]:
-    """A session whose JVM says what it has to say in ``log``; the JVM ends with the session."""
-    handler = signal.getsignal(signal.SIGINT)
-    settings = conf(site.sidecar.cache_dir, s3a="fetch") | SETTINGS
+    """A session on the site's sidecar, with as many threads as are good for a demo."""
     # The direct connector's credentials are the engine's own: here they are in its environment.
     os.environ |= site.credentials
+    settings = conf(site.sidecar.cache_dir, s3a="fetch")
+    with launched(f"local[{min(4, os.cpu_count() or 1)}]", settings, log) as spark:
+        yield spark
+
+
+@contextmanager
+def launched(master: str, settings: Mapping[str, str], log: Path) -> Iterator[SparkSession]:
+    """A session whose JVM says what it has to say in ``log``; the JVM ends with the session."""
+    handler = signal.getsignal(signal.SIGINT)
     with _output_to(log):
         from pyspark.sql import SparkSession
 
-        builder = SparkSession.builder.master(f"local[{min(4, os.cpu_count() or 1)}]")
-        for key, value in settings.items():
+        builder = SparkSession.builder.master(master)
+        for key, value in (SETTINGS | dict(settings)).items():
             builder = builder.config(key, value)
         spark = builder.getOrCreate()
     try:

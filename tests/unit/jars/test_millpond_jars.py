@@ -29,8 +29,13 @@ def test_a_missing_jar_names_what_is_there_and_the_build_command(
     assert millpond_jars.BUILD in str(e.value)
 
 
-def test_the_jar_of_this_release_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    jar = tmp_path / f"millpond-client-{millpond.__version__}.jar"
-    jar.touch()
+def test_the_jars_of_this_release_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jars = [
+        tmp_path / f"millpond-{name}-{millpond.__version__}.jar" for name in ("client", "spark")
+    ]
+    for jar in jars:
+        jar.touch()
     monkeypatch.setattr(millpond_jars, "__file__", str(tmp_path / "__init__.py"))
-    assert millpond_jars.paths() == [jar]
+    assert millpond_jars.paths() == jars

@@ -39,6 +39,7 @@ def client_jar(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Settings need a path, not a jar that works: these tests pass before Maven ran."""
     jar = tmp_path / "millpond-client-0.jar"
     monkeypatch.setattr(millpond_jars, "client", lambda: jar)
+    monkeypatch.setattr(millpond_jars, "spark", lambda: jar.with_name("millpond-spark-0.jar"))
     return jar
 
 
@@ -118,9 +119,40 @@ def test_extra_settings_win_and_jars_add_up(cache_dir: Path, client_jar: Path) -
     assert settings["spark.ui.enabled"] == "false"
 
 
+def test_the_plugin_is_added_beside_others(cache_dir: Path, client_jar: Path) -> None:
+    assert "spark.plugins" not in conf(cache_dir)
+    settings = conf(cache_dir, plugin=True, s3a="none", **{"spark.plugins": "a.B,c.D"})
+    assert settings["spark.plugins"] == "io.millpond.spark.MillpondPlugin,a.B,c.D"
+    assert settings["spark.jars"] == f"{client_jar},{client_jar.with_name('millpond-spark-0.jar')}"
+    assert "spark.millpond.sidecar" not in settings
+
+
+def test_an_embedded_sidecar_is_told_what_to_mount(cache_dir: Path) -> None:
+    settings = conf(cache_dir, {"cache:///new/": "s3://b/p"}, embedded=True, s3a="none")
+    assert settings["spark.millpond.sidecar"] == "embedded"
+    assert settings["spark.millpond.mounts"] == "/new=s3://b/p"
+    assert settings["spark.plugins"] == "io.millpond.spark.MillpondPlugin"
+    assert settings["spark.millpond.command"].endswith("/millpond")
+    known = "/flights=s3a://flights-bucket/tables,/local=file:///data"
+    assert settings[session.MOUNTS] == f"{known},/new=s3://b/p"
+    assert ENDPOINT in settings
+    assert "spark.millpond.mounts" not in conf(cache_dir, embedded=True)
+
+
+def test_the_command_says_the_same_of_an_embedded_sidecar(cache_dir: Path) -> None:
+    mount = "/k=1/new=s3://b/x=y"
+    done = run("--cache-dir", str(cache_dir), "--embedded", "--mount", mount, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) == conf(cache_dir, {"/k=1/new": "s3://b/x=y"}, embedded=True)
+    done = run("--cache-dir", str(cache_dir), "--embedded", "--mount", "/new")
+    assert isinstance(done.exception, InvalidSetting)
+    assert "--mount /path=s3a://bucket/prefix" in str(done.exception)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
+        ({"mounts": {"/new": "s3://b"}}, InvalidSetting, "embedded=True"),
         ({"mounts": ["/absent"]}, MountNotFound, "millpond mount add /absent"),
         ({"mounts": ["/../x"]}, InvalidPath, "relative segments"),
         ({"mounts": "/flights"}, InvalidSetting, "mounts=['/flights']"),

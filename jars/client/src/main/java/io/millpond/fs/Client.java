@@ -17,6 +17,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -84,6 +85,11 @@ final class Client {
         Client client = SHARED.computeIfAbsent(directory, path -> new Client(conf));
         client.reporter.start();
         return client;
+    }
+
+    /** The clients of all directories this process has used. */
+    static Collection<Client> all() {
+        return SHARED.values();
     }
 
     /** The cache directory. CacheDirUnusable, naming the cause, where there is none. */

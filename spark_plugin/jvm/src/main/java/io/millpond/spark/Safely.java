@@ -1,0 +1,37 @@
+package io.millpond.spark;
+
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Runs parts of the plugin so that their failure costs that part alone, and is logged once. */
+final class Safely {
+    private static final Logger LOG = LoggerFactory.getLogger(MillpondPlugin.class);
+
+    private final Set<String> failed = ConcurrentHashMap.newKeySet();
+
+    /** What may fail in any way. */
+    interface Part {
+        void run() throws Exception;
+    }
+
+    /**
+     * Runs a part; null, or why it failed. Linkage errors count too: a jar that is missing is no
+     * reason to end a job.
+     */
+    Throwable run(String what, Part part) {
+        try {
+            part.run();
+            return null;
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return e;
+        } catch (Exception | LinkageError e) {
+            if (failed.add(what)) {
+                LOG.error("Millpond goes on without {}: {}", what, e.toString(), e);
+            }
+            return e;
+        }
+    }
+}
