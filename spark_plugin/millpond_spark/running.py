@@ -10,7 +10,7 @@ from millpond.engine import FILE_SYSTEM
 from millpond.errors import MillpondError, NotSupported, SidecarUnavailable
 from millpond.units import format_size
 from millpond.wire.local_client import LocalClient
-from millpond_spark.session import LOCALITY_WAIT, MOUNTS, PLUGIN, S3A, conf
+from millpond_spark.session import LOCALITY_WAIT, PLUGIN, S3A, conf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _HADOOP = "spark.hadoop."
-_ADDRESS = ("fs.cache.dir", MOUNTS.removeprefix(_HADOOP))
+_DIR = "fs.cache.dir"
 S3A_FILE_SYSTEM = "org.apache.hadoop.fs.s3a.S3AFileSystem"
 
 
@@ -164,14 +164,13 @@ def _check_same(hadoop: Any, wanted: Mapping[str, str]) -> None:
     """Engines keep file systems: what one was made with can't be changed while it is used."""
     if hadoop.get("fs.cache.impl") is None:
         return
-    for key in _ADDRESS:
-        now = hadoop.get(key)
-        if now is not None and now != wanted.get(key, now):
-            raise NotSupported(
-                f"this session reads cache:// with {key}={now}",
-                cause=f"it can't be changed to {wanted[key]} while file systems are in use",
-                remedy="Start a new session",
-            )
+    now = hadoop.get(_DIR)
+    if now is not None and now != wanted[_DIR]:
+        raise NotSupported(
+            f"this session reads cache:// with {_DIR}={now}",
+            cause=f"it can't be changed to {wanted[_DIR]} while file systems are in use",
+            remedy="Start a new session",
+        )
 
 
 def _add_jars(spark: SparkSession, jars: list[str]) -> None:
@@ -268,7 +267,7 @@ def _registry(spark: SparkSession) -> Any:
 
 
 def _sidecar(hadoop: Any) -> str:
-    directory = Path(hadoop.get("fs.cache.dir") or settings.load().cache_dir)
+    directory = Path(hadoop.get(_DIR) or settings.load().cache_dir)
     try:
         LocalClient.connect(directory).close()
     except SidecarUnavailable:

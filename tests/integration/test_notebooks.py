@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,8 +56,10 @@ def test_flights(tmp_path: Path) -> None:
     assert ast.literal_eval(shown["by_spark"])["UA"] == 58665
     assert shown["by_pandas == by_spark"] == "True"
     assert shown["by_duckdb == by_spark"] == "True"
-    assert shown["millpond_spark.status(spark)"].startswith("Millpond: ")
-    assert "running, pid" in shown["millpond_spark.status(spark)"]
+    status = shown["millpond_spark.status(spark)"]
+    assert status.startswith("Millpond: ")
+    (pid,) = re.findall(r"sidecar +running, pid (\d+), on", status)
+    assert not Path(f"/proc/{pid}").exists(), "the sidecar ends with the session"
     counters = ast.literal_eval(shown["{name: n for name, n in cache.counters.items() if n}"])
     assert counters["hit_bytes"] > 0
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith("millpond-")] == []

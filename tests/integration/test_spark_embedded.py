@@ -2,75 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import shlex
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("pyspark", reason="Spark is not installed: millpond[spark]")
 
 import millpond_spark
-from millpond_spark.demo.spark import SETTINGS, launched
-from millpond_spark.s3a import spark_home
+from millpond_spark.demo.spark import launched
 from tests.fixtures.spark_site import LINES_URI, ROWS, SparkSite
+from tests.fixtures.spark_submit import Submitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytestmark = pytest.mark.timeout(300)
-
-JOB = Path(__file__).with_name("spark_embedded_job.py")
-MILLPOND = Path(sys.executable).with_name("millpond")
-
-
-class Submitted:
-    """The job under ``spark-submit``, as `spark-conf` says it. A context manager that ends it."""
-
-    def __init__(self, folder: Path, cache_dir: Path, mount: str) -> None:
-        home = spark_home()
-        assert home is not None
-        command = [str(MILLPOND), "spark-conf", "--embedded", "--cache-dir", str(cache_dir)]
-        command += ["--mount", mount, "--s3a", "none", "--format", "args"]
-        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        self._pipe = folder / "uris"
-        os.mkfifo(self._pipe)
-        settings = [f"--conf={key}={value}" for key, value in SETTINGS.items()]
-        submit = [str(home / "bin/spark-submit"), "--master", "local[2]", *settings]
-        with (folder / "submit.log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [*submit, *shlex.split(printed), str(JOB), str(self._pipe)],
-                env=os.environ | {"PYSPARK_PYTHON": sys.executable},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        self._tell = self._pipe.open("w", buffering=1)
-
-    def ask(self, uri: str = "") -> dict[str, Any]:
-        """What the job says when it has counted the lines of ``uri``, if any."""
-        assert self.process.stdout is not None
-        self._tell.write(f"{uri}\n")
-        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return answer
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        with contextlib.suppress(BrokenPipeError):
-            self._tell.close()
 
 
 def test_a_sidecar_is_shared_taken_over_and_ends_with_a_killed_driver(tmp_path: Path) -> None:

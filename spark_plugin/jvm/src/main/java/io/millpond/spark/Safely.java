@@ -17,8 +17,8 @@ final class Safely {
     }
 
     /**
-     * Runs a part; null, or why it failed. Linkage errors count too: a jar that is missing is no
-     * reason to end a job.
+     * Runs a part; null, or why it failed. Errors count too: a jar that is missing is no reason to
+     * end a job. Only those of the JVM itself, such as memory that is out, go on.
      */
     Throwable run(String what, Part part) {
         try {
@@ -27,7 +27,9 @@ final class Safely {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             return e;
-        } catch (Exception | LinkageError e) {
+        } catch (VirtualMachineError e) {
+            throw e;
+        } catch (Throwable e) {
             if (failed.add(what)) {
                 LOG.error("Millpond goes on without {}: {}", what, e.toString(), e);
             }
