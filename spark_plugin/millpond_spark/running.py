@@ -261,9 +261,10 @@ def _typed(java: Any) -> MillpondError:
 
 def _registry(spark: SparkSession) -> Any:
     """The plugin's metrics in this driver; None where the plugin was not loaded."""
-    env = spark._jvm.org.apache.spark.SparkEnv.get()
-    sources = env.metricsSystem().getSourcesByName(f"plugin.{PLUGIN}")
-    return None if sources.isEmpty() else sources.head().metricRegistry()
+    # Not by Spark's own registry: py4j can't look into SparkEnv, some of whose methods name types
+    # that PySpark ships without.
+    shared = spark._jvm.com.codahale.metrics.SharedMetricRegistries
+    return shared.getOrCreate(PLUGIN) if shared.names().contains(PLUGIN) else None
 
 
 def _sidecar(hadoop: Any) -> str:

@@ -43,14 +43,14 @@ def run(name: str, folder: Path) -> dict[str, str]:
         done = subprocess.run(
             [sys.executable, "-c", RUN, str(cells), str(shown)],
             env=os.environ | {"TMPDIR": str(folder), "SPARK_LOCAL_IP": "127.0.0.1"},
-            cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=200, check=False,
+            cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=400, check=False,
         )  # fmt: skip
     assert done.returncode == 0, log.read_text()[-3000:]
     last_lines = [source.splitlines()[-1] for source in sources]
     return dict(zip(last_lines, json.loads(shown.read_text()), strict=True))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_flights(tmp_path: Path) -> None:
     shown = run("flights.ipynb", tmp_path)
     assert ast.literal_eval(shown["by_spark"])["UA"] == 58665

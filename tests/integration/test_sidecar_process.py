@@ -75,7 +75,7 @@ def test_a_directory_deleted_by_hand_heals(tmp_path: Path, s3_gateway: S3Gateway
             assert client.stat("/m/file").file_id == info.file_id
             client.fill("/m/file", info.file_id, [(0, 20 * MIB)])
         assert cached(directory, info.file_id, 0, 20 * MIB) == CONTENT[: 20 * MIB]
-        until = time.monotonic() + 30
+        until = time.monotonic() + 90
         while not (directory / "namespace.db").exists() and time.monotonic() < until:
             time.sleep(0.05)
     with ProcessSidecar(directory, tmp_path / "log", **CAPACITY) as sidecar:
@@ -125,7 +125,7 @@ def test_with_its_parent_it_ends_in_order_and_leaves_ctrl_c_to_it(tmp_path: Path
 
 
 def await_lease(directory: Path) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 90
     while not (directory / "lease").exists():
         assert time.monotonic() < until
         time.sleep(0.02)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,6 @@ def test_a_session_that_met_the_scheme_too_early(
     warm = millpond_spark.status(spark)
     assert warm["hit_bytes"] + warm["filled_bytes"] >= 2 * site.size_bytes
     assert warm["hit_bytes"] >= site.size_bytes
-    assert warm["fallbacks"] == {}
     assert warm["sidecar"] == f"answers, on {site.cache_dir}"
     assert warm["notes"] == []
     assert f"{warm['hit_ratio']:.1%} hits by bytes" in str(warm)

@@ -1,6 +1,7 @@
 package io.millpond.spark;
 
 import com.codahale.metrics.Gauge;
+import com.codahale.metrics.SharedMetricRegistries;
 import java.util.Map;
 import org.apache.spark.SparkContext;
 import org.apache.spark.api.plugin.DriverPlugin;
@@ -13,6 +14,9 @@ import org.slf4j.LoggerFactory;
  * sidecar.
  */
 final class Driver implements DriverPlugin {
+    /** The process's registry of registries is where {@code millpond_spark.status} looks. */
+    private static final String NAME = MillpondPlugin.class.getName();
+
     private static final Logger LOG = LoggerFactory.getLogger(MillpondPlugin.class);
 
     private final Safely safely = new Safely();
@@ -48,6 +52,8 @@ final class Driver implements DriverPlugin {
 
     @Override
     public void registerMetrics(String appId, PluginContext context) {
+        SharedMetricRegistries.remove(NAME); // of a session that ended in disorder
+        SharedMetricRegistries.add(NAME, context.metricRegistry());
         safely.run(
                 "metrics of the driver",
                 () -> {
@@ -72,6 +78,7 @@ final class Driver implements DriverPlugin {
 
     @Override
     public void shutdown() {
+        SharedMetricRegistries.remove(NAME);
         if (embedded != null) {
             safely.run("an orderly end of its embedded sidecar", embedded::stop);
         }
