@@ -12,11 +12,11 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from millpond.testing.proc import machine
 from tests.bench import report
 from tests.bench.data import make
 from tests.bench.jvm import BUILD, Java, find_java, workplace
 from tests.bench.measures import COLD_MEASURES, FIRST_PAGE, Measure
-from tests.bench.proc import machine
 from tests.bench.rounds import Sampler, Series, interleaved
 from tests.bench.site import Model, Site, Store
 from tests.bench.targets import REMOTE, agent_for, declared, reference_of

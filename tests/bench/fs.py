@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millpond.testing.proc import machine
 from tests.bench import report
 from tests.bench.data import Files, make
 from tests.bench.jvm import BUILD, Agent, Java, find_java, workplace
 from tests.bench.measures import MEASURES, Measure
-from tests.bench.proc import machine
 from tests.bench.rounds import Sampler, Series, Target, interleaved
 from tests.bench.site import Model, Site, Store
 from tests.bench.targets import REMOTE, WARM, agent_for, declared, reference_of

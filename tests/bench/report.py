@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.stats import estimate, paired_difference, paired_ratio
+from millpond.testing.stats import estimate, paired_difference, paired_ratio
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.bench.proc import CpuMeter
+from millpond.testing.proc import CpuMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millpond.model.sizes import GIB, MIB
+from millpond.testing.proc import cpu_s
 from millpond.wire.local_client import LocalClient
-from tests.bench.proc import cpu_s
 from tests.bench.sidecar_site import StatLoad
 from tests.fixtures.sidecar import ProcessSidecar
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from tests.bench.proc import cpu_s
+from millpond.testing.proc import cpu_s
 from tests.bench.sidecar_site import StatLoad, folder_site
 
 

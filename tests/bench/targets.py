@@ -6,8 +6,8 @@ from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING
 
+from millpond.testing.proc import touch_memory
 from tests.bench.jvm import BUILD, Agent, Java, classpath, client_jar
-from tests.bench.proc import touch_memory
 from tests.bench.rounds import Series, Target
 
 if TYPE_CHECKING:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 
@@ -30,3 +33,19 @@ class Service(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+@contextmanager
+def terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM and a closed terminal end the program as Ctrl-C does: services are stopped."""
+
+    def end(number: int, _: object) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    caught = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, end) for number in caught}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from millpond.errors import InvalidSetting
+from millpond.testing.service import terminated_like_interrupted
 from millpond_spark.demo import data, job, show
 from millpond_spark.demo.measure import Phase
 from millpond_spark.demo.site import Site
@@ -56,7 +56,7 @@ def run(options: Options) -> bool:
     """Runs the demo and shows it; whether every answer was right."""
     say = Console(stderr=True)
     with ExitStack() as stack:
-        stack.enter_context(_terminated_like_interrupted())
+        stack.enter_context(terminated_like_interrupted())
         folder = stack.enter_context(_folder(options, say))
         out = options.out.absolute()
         out.mkdir(parents=True, exist_ok=True)
@@ -159,19 +159,3 @@ def _folder(options: Options, say: Console) -> Iterator[Path]:
             say.print(f"kept: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM and a closed terminal end the demo as Ctrl-C does: in order."""
-
-    def end(number: int, _: object) -> None:
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    caught = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, end) for number in caught}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

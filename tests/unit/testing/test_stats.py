@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.bench.stats import estimate, paired_difference, paired_ratio
+from millpond.testing.stats import estimate, paired_difference, paired_ratio
 
 
 @pytest.mark.parametrize(
