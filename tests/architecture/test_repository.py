@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("sidecar", "spark_plugin", "presto_plugin", "jars")
+ROOMS = ("sidecar", "spark_plugin", "presto_plugin", "jars", "tpcds")
 IGNORED = {".git", ".venv", "build", "dist", "target", "__pycache__"}
 GENERATED = re.compile(r"_pb2\.pyi?$")
 MAX_LINES = 500
