@@ -6,7 +6,7 @@ import random
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millpond_tpcds.compare import Answer, difference
@@ -32,6 +32,7 @@ def allowed(groups: list[list[tuple[Any, ...]]], limit: int | None, seed: int) -
     return flat if limit is None else flat[:limit]
 
 
+@settings(max_examples=60, deadline=None)
 @given(GROUPS, st.none() | st.integers(0, 20), st.integers())
 def test_every_allowed_order_is_an_answer(
     groups: list[list[tuple[Any, ...]]], limit: int | None, seed: int
@@ -43,6 +44,7 @@ def test_every_allowed_order_is_an_answer(
     assert difference([(key, float(n)) for key, n in found], answer) is None
 
 
+@settings(max_examples=60, deadline=None)
 @given(GROUPS.filter(bool), st.integers(), st.data())
 def test_a_changed_value_is_seen(
     groups: list[list[tuple[Any, ...]]], seed: int, data: st.DataObject
@@ -55,6 +57,7 @@ def test_a_changed_value_is_seen(
         assert difference([*found[:at], changed, *found[at + 1 :]], answer_of(groups, None))
 
 
+@settings(max_examples=60, deadline=None)
 @given(GROUPS.filter(bool), st.integers(), st.data())
 def test_a_lost_or_doubled_row_is_seen(
     groups: list[list[tuple[Any, ...]]], seed: int, data: st.DataObject

@@ -48,7 +48,7 @@ def generate(root: Path, scale: float, layout: str, told: Told) -> DataSet:
             told(table, note, made)
     if layout == PARTITIONED:
         rows = {table: note.rows for table, note in plain.notes().items()}
-        for table, note, made in _tables(data, lambda table: partial(_rewrite, plain, table)):
+        for table, note, made in _tables(data, lambda table: partial(rewrite, plain, table)):
             if note.rows != rows[table]:
                 raise Internal(f"{table} has {note.rows} rows by date, {rows[table]} without")
             told(table, note, made)
@@ -115,7 +115,7 @@ def _part_number(file: Path) -> int:
     return int(number) if number.isdigit() else 0
 
 
-def _rewrite(plain: DataSet, table: str, into: Path) -> None:
+def rewrite(plain: DataSet, table: str, into: Path) -> None:
     """A fact by its date key, one file a date; a dimension as it is, by hard links."""
     source = plain.folder / table
     key = FACTS.get(table)

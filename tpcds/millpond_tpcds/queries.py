@@ -77,7 +77,7 @@ def fetch() -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{_NAME}.") as staging:
             _run_maven(Path(staging))
-            _verify(Path(staging) / _NAME).rename(target)
+            verify(Path(staging) / _NAME).rename(target)
     return target
 
 
@@ -104,7 +104,7 @@ def _run_maven(target: Path) -> None:
         )
 
 
-def _verify(jar: Path) -> Path:
+def verify(jar: Path) -> Path:
     with jar.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != _SHA256:
