@@ -147,11 +147,11 @@ def run(
     with terminated_like_interrupted(), State(file, options.about()) as state:
         _say(f"state: {file}" + (f", {len(state.samples)} steps done" if state.samples else ""))
         try:
-            facts = execute(options, state, _Progress())
+            about = execute(options, state, _Progress())
         except KeyboardInterrupt:
             _say(f"interrupted after {len(state.samples)} steps; the same command resumes")
             raise
-        document = report.document(options, state.samples, facts)
+        document = report.document(options, state.samples, about)
     kind = "full" if wanted is None else "quick"
     out.mkdir(parents=True, exist_ok=True)
     target = out / f"{document['machine']['date']}-{kind}.json"

@@ -34,7 +34,7 @@ Times = dict[str, dict[str, list[float]]]  # target → query → seconds, round
 
 
 def document(
-    options: Options, samples: Sequence[Sample], facts: Mapping[str, Any]
+    options: Options, samples: Sequence[Sample], machine: Mapping[str, object]
 ) -> dict[str, Any]:
     """All figures of a run, as JSON keeps them."""
     kinds = kinds_of(options)
@@ -46,7 +46,8 @@ def document(
     return {
         "summary": summary(compared.get("all", {}), samples),
         "store_model": options.model.describe(),
-        **facts,
+        "machine": dict(machine),
+        "spark": ", ".join(sorted({s["spark"] for s in samples})),
         "options": options.about() | {"spark_settings": options.spark.settings()},
         "statistics": STATISTICS,
         "groups": compared,

@@ -69,8 +69,8 @@ class Listener(Protocol):
         ...
 
 
-def run(options: Options, state: State, listener: Listener) -> dict[str, Any]:
-    """Runs what the state does not hold yet; the facts about machine and engine.
+def run(options: Options, state: State, listener: Listener) -> dict[str, object]:
+    """Runs what the state does not hold yet; the facts about the machine.
 
     Interrupted by anything, KeyboardInterrupt included, it ends every process and leaves the state
     as it is, to be resumed.
@@ -80,9 +80,9 @@ def run(options: Options, state: State, listener: Listener) -> dict[str, Any]:
              options.rounds, options.seed)
     )  # fmt: skip
     todo = remaining(steps, state.done(), bool(state.samples))
-    facts: dict[str, Any] = {"machine": machine(options.work)}
+    about = machine(options.work)
     if not todo:
-        return facts
+        return about
     with ExitStack() as stack:
         oracle = stack.enter_context(Oracle(options.data.folder, threads=options.spark.cores))
         listener.says("starting the store and the sidecars; copying what the store lacks")
@@ -93,13 +93,11 @@ def run(options: Options, state: State, listener: Listener) -> dict[str, Any]:
             site.load("warm")
         sessions: dict[str, Session] = {}
         for target in options.targets:
-            listener.says(f"starting Spark for {target.label}")
             sessions[target.name] = stack.enter_context(
                 targets.Session(target, site, options.data, options.spark, options.work / "logs")
             )
-        facts["spark"] = next(iter(sessions.values())).engine.version
         _Runner(options, state, listener, site, oracle, sessions).run(todo)
-    return facts
+    return about
 
 
 class _Runner:
@@ -147,7 +145,11 @@ class _Runner:
             session.restart()
             told, cpu = {"error": str(e)}, {}
         asked = _since(self._site.model.counters(), before)
-        sample: Sample = {"cpu_s": {name: round(s, 3) for name, s in cpu.items()}, **asked}
+        sample: Sample = {
+            "spark": session.engine.version,
+            "cpu_s": {name: round(s, 3) for name, s in cpu.items()},
+            **asked,
+        }
         if "error" in told:
             return sample | {"error": told["error"], "equal": False}
         wrong = compare.difference(_rows(told), self._answer(query))

@@ -24,11 +24,10 @@ def markdown(document: Mapping[str, Any]) -> str:
 def conditions(document: Mapping[str, Any]) -> str:
     """One line: what was run, on what machine, before what store."""
     o, m = document["options"], document["machine"]
-    spark = f"Spark {document['spark']}" if "spark" in document else "Spark"
     return (
         f"TPC-DS SF{o['scale']:g} {o['layout']}, {o['bytes'] / 1e6:.0f} MB in {o['files']} files "
         f"({o['generator']}), {len(o['queries'])} statements, {o['rounds']} rounds; "
-        f"{spark}, {o['spark']['cores']} threads, {o['spark']['memory']} heap; "
+        f"Spark {document['spark']}, {o['spark']['cores']} threads, {o['spark']['memory']} heap; "
         f"{m['cpu']}, {m['cores']} cores, {m['memory_gib']} GiB, kernel {m['kernel']}, "
         f"load at start {m['load_at_start']}; store: {document['store_model']}; "
         f"commit {m['commit']}, {m['date']}"

@@ -82,7 +82,7 @@ class SparkOptions:
 
 
 class Session:
-    """One target with its engine up. Use it in a ``with``."""
+    """One target. Its engine starts when it is first prepared. Use it in a ``with``."""
 
     def __init__(
         self, target: Target, site: Site, data: DataSet, options: SparkOptions, logs: Path
@@ -96,7 +96,14 @@ class Session:
             target.name, site.direct()
         )
         self._schemas: dict[str, str] = {}
-        self.engine = self._start()
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The running engine, started now if it is not."""
+        if self._engine is None:
+            self._engine = self._start()
+        return self._engine
 
     def _start(self) -> Engine:
         return Engine(self.target.name, self._settings(), self._logs, self._site.credentials)
@@ -120,12 +127,14 @@ class Session:
         return pids
 
     def prepare(self, query: Query) -> None:
-        """Makes a cold target cold. Nothing is cached, connections are up, memory is ready."""
+        """Before the clock: the engine is up; of a cold target nothing is cached."""
+        engine = self.engine
         if self.target.name != COLD:
             return
         self._site.evict("cold")
+        # Connected, and memory made ready for what will be cached, before the clock runs.
         path = self._site.another_path("cold")
-        self.engine.ask("renew", path=self._base, conf={"fs.cache.dir": str(path)})
+        engine.ask("renew", path=self._base, conf={"fs.cache.dir": str(path)})
         touch_memory(path, projected_bytes(self._data, query.sql))
 
     def run(self, query: Query) -> dict[str, Any]:
@@ -158,16 +167,18 @@ class Session:
         return self._schemas[table]
 
     def restart(self) -> None:
-        """A fresh engine, after one that ended."""
+        """Ends what is left of an engine that ended; the next use starts another."""
         self.engine.kill()
-        self.engine = self._start()
+        self._engine = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Ends the engine: in order, or at once after an error or Ctrl-C."""
+        if self._engine is None:
+            return
         if kind is None:
-            self.engine.close()
+            self._engine.close()
         else:
-            self.engine.kill()
+            self._engine.kill()
