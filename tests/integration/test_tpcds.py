@@ -102,7 +102,7 @@ def test_files_are_never_below_128_mib_where_there_is_more() -> None:
     for scale in (2, 3, 10, 33, 100):
         for table in FACTS:
             count = parts(table, scale)
-            assert count == 1 or 128 <= 141 * scale / parts("store_sales", scale) <= 320
+            assert count == 1 or 128 <= 115 * scale / parts("store_sales", scale) <= 320
 
 
 def test_bad_scales_are_told(tmp_path: Path) -> None:

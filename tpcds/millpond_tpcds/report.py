@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SELECTIVE, SCAN = "selective", "scan"
 # A query is a scan when the columns it names are at least this share of the data set.
-SCAN_SHARE = 0.15
+SCAN_SHARE = 0.1
 RESAMPLES = 2000
 _LOW, _HIGH = 0.025, 0.975
 STATISTICS = (

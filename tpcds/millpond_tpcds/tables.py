@@ -24,11 +24,11 @@ RENAMED = {"customer": {"c_last_review_date": "c_last_review_date_sk"}}
 
 # MiB of Parquet (Snappy) at scale 1, of the tables that grow beyond one file; measured.
 _MIB_AT_SCALE_1 = {
-    "catalog_returns": 13, "catalog_sales": 104, "inventory": 33, "store_returns": 19,
-    "store_sales": 141, "web_returns": 6, "web_sales": 52,
+    "catalog_returns": 11, "catalog_sales": 93, "inventory": 34, "store_returns": 15,
+    "store_sales": 115, "web_returns": 6, "web_sales": 44,
 }  # fmt: skip
 _FILE_MIB = 160  # on average; the smallest of equal parts stays above 128
-_OTHERS_MIB_AT_SCALE_1 = 45
+_OTHERS_MIB_AT_SCALE_1 = 22
 
 
 def parts(table: str, scale: float) -> int:
