@@ -7,6 +7,8 @@ from pathlib import Path
 
 CLIENT = "millpond-client"
 SPARK = "millpond-spark"
+S3A = "millpond-s3a"
+HDFS = "millpond-hdfs"
 BUILD = "mvn -q -B -f jars/pom.xml package"
 
 
@@ -23,9 +25,19 @@ def spark() -> Path:
     return _jar(SPARK)
 
 
+def s3a() -> Path:
+    """The S3A connector with the cache behind it (Hadoop 3.4, 3.5); raises as ``client``."""
+    return _jar(S3A)
+
+
+def hdfs() -> Path:
+    """The HDFS client with the cache behind it (Hadoop 3.4, 3.5); raises as ``client``."""
+    return _jar(HDFS)
+
+
 def paths() -> list[Path]:
     """All jars of this release, for ``spark.jars`` or a plugin folder; raises as ``client``."""
-    return [client(), spark()]
+    return [client(), spark(), s3a(), hdfs()]
 
 
 def _jar(name: str) -> Path:

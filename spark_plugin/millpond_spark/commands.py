@@ -60,12 +60,26 @@ def spark_conf(
     s3a: Annotated[
         S3A, typer.Option(help="The S3A connector, where Spark ships without one.")
     ] = S3A.present,
+    transparent: Annotated[
+        bool,
+        typer.Option(
+            "--transparent", help="Read s3a:// and hdfs:// URIs that a mount covers through it too."
+        ),
+    ] = False,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(help="With --transparent: a glob of the URIs to cache; repeatable."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(help="With --transparent: a glob of the URIs not to cache; repeatable."),
+    ] = None,
     extra: Annotated[
         list[str] | None, typer.Option("--set", help="A further setting, key=value; repeatable.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
-    """Print the settings with which Spark reads cache://. They hold no secret of Millpond's."""
+    """Print the settings with which Spark reads the cache. They hold no secret of Millpond's."""
     from millpond import engine
     from millpond_spark import session
 
@@ -77,6 +91,9 @@ def spark_conf(
         plugin=plugin,
         embedded=embedded,
         s3a=s3a.value,
+        transparent=transparent,
+        include=include or (),
+        exclude=exclude or (),
         **engine.settings_from(extra or []),
     )
     if as_json or form is Format.json:

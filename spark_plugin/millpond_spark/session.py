@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import millpond_jars
 from millpond import engine
 from millpond.errors import InvalidSetting
+from millpond.model.globs import check_uri_glob
 from millpond.model.paths import parse_uri
 from millpond.wire import millpond_pb2 as wire
 from millpond_spark import s3a as connector
@@ -23,6 +24,12 @@ ABSTRACT_FILE_SYSTEM = "io.millpond.fs.CacheAbstractFileSystem"
 LOCALITY_WAIT = "300ms"
 MOUNTS = "spark.hadoop.fs.cache.mounts"
 PLUGIN = "io.millpond.spark.MillpondPlugin"
+TRANSPARENT = {
+    "spark.hadoop.fs.s3a.impl": "io.millpond.fs.s3a.TransparentS3AFileSystem",
+    "spark.hadoop.fs.hdfs.impl": "io.millpond.fs.hdfs.TransparentHdfsFileSystem",
+}
+INCLUDE = "spark.hadoop.fs.cache.transparent.include"
+EXCLUDE = "spark.hadoop.fs.cache.transparent.exclude"
 
 S3A = Literal["present", "fetch", "none"]
 
@@ -35,6 +42,9 @@ def conf(
     plugin: bool = False,
     embedded: bool = False,
     s3a: S3A = "present",
+    transparent: bool = False,
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
     **extra: str | int | float | bool,
 ) -> dict[str, str]:
     """The settings of a Spark session that reads ``cache://``: for a builder or ``spark-submit``.
@@ -57,6 +67,11 @@ def conf(
     s3a
         Where Spark ships without S3A (PySpark from PyPI): ``present`` adds the small connector if
         it was fetched before, ``fetch`` fetches it, ``none`` leaves it to you.
+    transparent
+        Whether ``s3a://`` and ``hdfs://`` URIs are read through the cache too, where a mount covers
+        them: a script needs no edit. Writes go to the store.
+    include, exclude
+        Globs of the store URIs for which that holds, such as ``s3a://bucket/warehouse/**``.
     extra
         Further ``spark.*`` settings; they win. ``spark.jars`` and ``spark.plugins`` are added to,
         not replaced.
@@ -66,12 +81,15 @@ def conf(
     directory = engine.cache_directory(cache_dir)
     given = {key: _text(key, value) for key, value in extra.items()}
     jars = [engine.client_jar()]
+    if transparent:
+        jars += map(engine.built, (millpond_jars.s3a, millpond_jars.hdfs))
     result = {
         "spark.hadoop.fs.cache.impl": engine.FILE_SYSTEM,
         "spark.hadoop.fs.AbstractFileSystem.cache.impl": ABSTRACT_FILE_SYSTEM,
         "spark.hadoop.fs.cache.dir": str(directory),
         "spark.locality.wait": LOCALITY_WAIT,
     }
+    result |= _transparent(transparent, include, exclude)
     if isinstance(mounts, Mapping):
         if not embedded:
             raise InvalidSetting(
@@ -155,6 +173,28 @@ def _text(key: str, value: str | int | float | bool) -> str:
     if not isinstance(value, str | int | float):
         raise InvalidSetting(f"{key} is {value!r}", cause="allowed: text, a number, True or False")
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _transparent(
+    transparent: bool, include: Iterable[str], exclude: Iterable[str]
+) -> dict[str, str]:
+    globs = {INCLUDE: _globs("include", include), EXCLUDE: _globs("exclude", exclude)}
+    given = {key: text for key, text in globs.items() if text}
+    if given and not transparent:
+        raise InvalidSetting(
+            "include and exclude without transparent",
+            cause="they choose which s3a:// and hdfs:// URIs are read through the cache",
+            remedy="Add transparent=True, or --transparent",
+        )
+    return TRANSPARENT | given if transparent else {}
+
+
+def _globs(name: str, globs: Iterable[str]) -> str:
+    if isinstance(globs, str):
+        raise InvalidSetting(
+            f"{name} is {globs!r}", cause="it is one text", remedy=f"Write {name}=[{globs!r}]"
+        )
+    return ",".join(map(check_uri_glob, globs))
 
 
 def _s3a_jars(choice: S3A) -> list[Path]:

@@ -315,6 +315,18 @@ def test_evict_and_mount_verbs(site: Site) -> None:
         site.client.fill(path, info.file_id, [(0, 1)])
 
 
+def test_an_invalidated_path_is_asked_of_the_store(site: Site) -> None:
+    path = site.put("written", b"one")
+    assert site.client.stat(path).length == 3
+    site.put("written", b"longer")
+    assert site.client.stat(path).length == 3, "within the bound of 30 s"
+    site.client.invalidate(path)
+    assert site.client.stat(path).length == 6
+    site.put("written", b"longest")
+    site.client.invalidate("/m", "/nowhere", tree=True)
+    assert site.client.stat(path).length == 7
+
+
 def test_a_listing_of_many_pages_arrives_whole(site: Site) -> None:
     names = [f"part-{i:04d}" for i in range(1_050)]
     with ThreadPoolExecutor(4) as pool:

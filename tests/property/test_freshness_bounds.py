@@ -49,7 +49,8 @@ def parent(key: str) -> str:
 
 class Bounds(RuleBasedStateMachine):
     """``since``: for each key, the moment from which on nothing older may be shown (a listing that
-    began then has been answered, or the file was reported as changed)."""
+    began then has been answered, or the file was reported as changed). ``told``: the same for who
+    asks, where meta that nobody remembers may stand until its bound."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,6 +59,7 @@ class Bounds(RuleBasedStateMachine):
         self.world = World(self.tick)
         self.world.weak = {"weak"}
         self.since = dict.fromkeys(KEYS, -(1 << 62))
+        self.told = dict(self.since)
         self.depth = 0
 
     def tick(self) -> int:
@@ -120,12 +122,33 @@ class Bounds(RuleBasedStateMachine):
             self.namespace.changed(path)
             self.since[key] = asked
 
+    @rule(mount=mounts, key=keys, version=versions, tree=st.booleans())
+    def change_and_invalidate(self, mount: str, key: str, version: str | None, tree: bool) -> None:
+        self.world.write(key, version)
+        self.invalidate(mount, key, tree)
+
+    @rule(mount=mounts, key=keys, tree=st.booleans())
+    def invalidate(self, mount: str, key: str, tree: bool) -> None:
+        """A file, or with ``tree`` the directory that holds it."""
+        target = parent(key) if tree else key
+        prefix = MOUNTS[mount][0]
+        if not f"{target}/".startswith(f"{prefix}/" if prefix else ""):
+            return
+        asked = self.tick()
+        below = target[len(prefix) :].lstrip("/")
+        self.namespace.invalidate([f"{mount}/{below}".rstrip("/")], tree=tree)
+        for each in KEYS:
+            if each == target or (tree and each.startswith(f"{target}/" if target else "")):
+                self.told[each] = asked
+                if self.remembers or not tree:
+                    self.since[each] = asked
+
     @rule(mount=mounts, key=keys, force=st.booleans())
     def stat(self, mount: str, key: str, force: bool) -> None:
         path = path_of(mount, key)
         if path is None:
             return
-        asked, since = self.tick(), self.since[key]
+        asked, since = self.tick(), max(self.since[key], self.told[key])
         bound = MOUNTS[mount][1] * MS
         try:
             info = self.namespace.stat(path, force=force)
@@ -142,7 +165,7 @@ class Bounds(RuleBasedStateMachine):
         if prefix and not (directory + "/").startswith(prefix + "/"):
             return
         path = f"{mount}/{directory[len(prefix) :].lstrip('/')}".rstrip("/")
-        asked = self.tick()
+        asked, told = self.tick(), dict(self.told)
         oldest = asked - (0 if recursive else list_bound * MS)
         try:
             pages = list(self.namespace.list(path, recursive=recursive))
@@ -157,7 +180,7 @@ class Bounds(RuleBasedStateMachine):
                 continue
             history = self.world.history(key)
             version = listed.pop(name, None)
-            assert history.held(version, oldest, ended), (key, version)
+            assert history.held(version, max(oldest, told[key]), ended), (key, version)
             if version is None and not self.remembers:
                 continue  # meta of a file that is gone and forgotten stands until its bound
             self.since[key] = max(self.since[key], oldest)
@@ -167,7 +190,8 @@ class Bounds(RuleBasedStateMachine):
         assert not listed
 
     @rule(mount=mounts, key=keys, other=keys, version=versions, late=st.booleans(),
-          what=st.sampled_from(["change", "changed", "list", "list tree", "stat"]),
+          what=st.sampled_from(["change", "changed", "list", "list tree", "stat", "invalidate",
+                              "invalidate tree"]),
           mount2=mounts)  # fmt: skip
     def stat_meanwhile(
         self, mount: str, key: str, other: str, version: str | None, late: bool, what: str,
@@ -181,6 +205,8 @@ class Bounds(RuleBasedStateMachine):
                 self.world.write(key, version)
             if what == "changed":
                 self.report_changed(mount2, key)
+            elif what.startswith("invalidate"):
+                self.invalidate(mount2, key, what == "invalidate tree")
             elif what.startswith("list"):
                 self.list(mount2, parent(key), what == "list tree")
             elif what == "stat" and other != key:
@@ -191,7 +217,8 @@ class Bounds(RuleBasedStateMachine):
         self.world.meanwhile = None
 
     @rule(mount=mounts, key=keys, version=versions, late=st.booleans(), recursive=st.booleans(),
-          what=st.sampled_from(["change", "changed", "stat", "inline"]),
+          what=st.sampled_from(["change", "changed", "stat", "inline", "invalidate",
+                                "invalidate tree"]),
           mount2=mounts)  # fmt: skip
     def list_meanwhile(
         self, mount: str, key: str, version: str | None, late: bool, recursive: bool, what: str,
@@ -204,6 +231,8 @@ class Bounds(RuleBasedStateMachine):
                 self.world.write(key, version)
             if what == "changed":
                 self.report_changed(mount2, key)
+            elif what.startswith("invalidate"):
+                self.invalidate(mount2, key, what == "invalidate tree")
             elif what == "stat":
                 self.stat(mount2, key, True)
             elif what == "inline":
@@ -235,7 +264,7 @@ class Bounds(RuleBasedStateMachine):
                 path = path_of(mount, key)
                 ready = self.namespace.stat_cached(path) if path is not None else None
                 if ready is not None and not ready.directory:
-                    oldest = max(now - bound * MS, self.since[key])
+                    oldest = max(now - bound * MS, self.since[key], self.told[key])
                     assert history.held(ready.version, oldest, now), ("ready", key, ready)
 
 

@@ -1,9 +1,11 @@
-"""Globs over the paths below a mount."""
+"""Globs over the paths below a mount, and over store URIs."""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+
+from millpond.errors import InvalidSetting
 
 
 @lru_cache(maxsize=256)
@@ -24,3 +26,19 @@ def glob_pattern(glob: str) -> str:
         out.append({"*": "[^/]*", "?": "[^/]"}.get(glob[at]) or re.escape(glob[at]))
         at += 1
     return f"(?s:{''.join(out)})"
+
+
+def check_uri_glob(glob: str) -> str:
+    """A glob over store URIs, as a client's list of them takes it; else InvalidSetting."""
+    cause = ""
+    if not glob.startswith("**") and not re.match(r"[^:]+://", glob):
+        cause = "it names no scheme"
+    elif found := re.search(r"[][{},\s]", glob):
+        cause = f"{found[0]!r} is no wildcard here"
+    if cause:
+        raise InvalidSetting(
+            f"{glob!r} is no glob of store URIs",
+            cause=cause,
+            remedy="Write one such as s3a://bucket/warehouse/**; wildcards are **, * and ?",
+        )
+    return glob

@@ -42,7 +42,9 @@ class Directories:
         """Of directories that are in neither table: when what is on disk may have been written."""
         self.floor_ns = NEVER
         """Answers to requests begun up to here are not published where nothing was remembered
-        when they came: what would forbid it may have been forgotten."""
+        when they came: what would forbid it may have been forgotten, or never been remembered."""
+        self.invalidated_ns = NEVER
+        """When a tree was last invalidated, which directories not remembered may have been in."""
 
     @property
     def used_bytes(self) -> int:
@@ -63,7 +65,7 @@ class Directories:
         with self._mutex:
             directory = self._known.get(path)
             if directory is None:
-                directory = Directory(self._loose_until(path) + 1)
+                directory = Directory(self._loose_until(path) + 1, self.invalidated_ns)
                 self._known[path] = directory
                 self._account(path, directory)
             self._known.move_to_end(path)
@@ -85,6 +87,12 @@ class Directories:
         """Remembered directories at and below ``path``."""
         with self._mutex:
             return [p for p in self._known if p.startswith(path)]
+
+    def invalidated(self, now_ns: int) -> None:
+        """Whatever is not remembered now may have changed up to then."""
+        with self._mutex:
+            self.invalidated_ns = max(self.invalidated_ns, now_ns)
+            self.floor_ns = max(self.floor_ns, now_ns)
 
     def may_have_loose_meta(self, path: str, bound_ns: int) -> bool:
         """Whether meta that nobody remembers may be within the bound by its own stamp."""

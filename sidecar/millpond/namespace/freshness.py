@@ -49,15 +49,17 @@ class Directory:
 
     __slots__ = (
         "_known",
+        "changed_ns",
         "complete",
         "completed_ns",
         "covers_from_ns",
         "listing",
         "pins",
         "validated_ns",
+        "voided_ns",
     )
 
-    def __init__(self, covers_from_ns: int) -> None:
+    def __init__(self, covers_from_ns: int, voided_ns: int = NEVER) -> None:
         self.covers_from_ns = covers_from_ns
         self.validated_ns = NEVER
         """When the last LIST began."""
@@ -68,6 +70,10 @@ class Directory:
         """Whether ``listing`` may answer a listing (a flat LIST shows no directories)."""
         self.pins = 0
         """LISTs in flight: who records publishes for them must not be forgotten."""
+        self.voided_ns = voided_ns
+        """When all of it was invalidated: no answer to a request begun up to then is kept."""
+        self.changed_ns = NEVER
+        """When anything at or below it was: no LIST begun up to then answers who asks later."""
         self._known: dict[str, _Known] = {}
 
     @property
@@ -77,7 +83,7 @@ class Directory:
     def not_before(self, name: str) -> int:
         """Answers to requests begun up to this time are not for who asks from now on."""
         known = self._known.get(name)
-        return max(self.completed_ns, known.at_ns if known else NEVER)
+        return max(self.completed_ns, self.voided_ns, known.at_ns if known else NEVER)
 
     def find(self, name: str) -> ObjectStat | None:
         """What the last listing says of ``name``, if nothing was learnt since."""
@@ -87,6 +93,8 @@ class Directory:
 
     def may_publish(self, name: str, version: str, began_ns: int) -> bool:
         """Whether an answer to a request that began then may become meta."""
+        if began_ns <= self.voided_ns:
+            return False
         known = self._known.get(name)
         if known is not None and began_ns <= known.at_ns:
             return False
@@ -106,6 +114,16 @@ class Directory:
     def voided(self, name: str, now_ns: int) -> None:
         """Meta of ``name`` was removed, and what the listing says of it holds no longer."""
         self._known[name] = _Known(None, now_ns)
+
+    def names(self) -> list[str]:
+        """Names whose meta may say something."""
+        return [name for name, _ in self._said()]
+
+    def invalidated(self, now_ns: int) -> None:
+        """All that was known may be wrong; meta of ``names()`` has been removed."""
+        self.forget_listing()
+        self._known.clear()
+        self.voided_ns = self.changed_ns = now_ns
 
     def contradicted(self, new: Listing) -> list[str]:
         """Names whose meta may say anything else than ``new`` does: to be voided."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -250,6 +250,17 @@ class Namespace:
                     raise _absent(table, path, e) from None
         nested = table.nested(path) if recursive else []
         return files + sum(self.refresh(m.path, recursive=True) for m in nested)
+
+    def invalidate(self, paths: Iterable[str], *, tree: bool) -> None:
+        """The store has changed at these paths, with ``tree`` also anywhere below them.
+
+        Who asks after this returns learns what the store has; blocks stay. A path that no mount
+        covers is left out. Raises InvalidPath.
+        """
+        table = self.table
+        for path in map(check_path, paths):
+            if table.find(path) is not None:
+                self._validation.invalidate(_at(table, path), tree=tree)
 
     def evict(self, path: str) -> tuple[int, int]:
         """Forget what is cached of a file or a tree, mounts below it included.

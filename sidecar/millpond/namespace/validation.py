@@ -126,6 +126,42 @@ class Validation:
             self.directories.ensure(at.directory).voided(at.name, self._clock())
         self.directories.account(at.directory)
 
+    def invalidate(self, at: At, *, tree: bool) -> None:
+        """The store has changed at ``at``, with ``tree`` also anywhere below it.
+
+        What is known is forgotten, and no answer to a request that began before this is kept: who
+        asks after this returns learns what the store has. Left alone is meta that nobody
+        remembers, of a tree, from before this process or from memory that was needed: it goes on
+        being read within the bound of its own stamp.
+        """
+        now = self._clock()
+        if tree:
+            self.directories.invalidated(now)
+            self._invalidate_below(at, now)
+        self.forget(at)
+        inside = at.key
+        while inside:
+            inside = split(inside)[0].removesuffix("/")
+            above = f"{inside}/" if inside else ""
+            self.directories.ensure(at.mount.store_path(above)).changed_ns = now
+            self._drop_hot(at.mount, inside)
+        self.directories.ensure(at.mount.store_path(at.inside)).changed_ns = now
+        self.directories.trim()
+
+    def _invalidate_below(self, at: At, now: int) -> None:
+        start = len(at.mount.store_path(""))
+        for path in self.directories.below(at.mount.store_path(at.inside)):
+            with self.directories.lock(path):
+                directory = self.directories.get(path)
+                if directory is None:
+                    continue
+                for name in directory.names():
+                    self._void(at.mount, path[start:] + name)
+                directory.invalidated(now)
+            self.directories.account(path)
+        for path in self._table().paths_of(at.mount.store_id, at.mount.root, at.key):
+            self.hot.drop_tree(path)
+
     def inlined(self, at: At, wanted: bytes, content: bytes) -> None:
         """The whole of a small file goes into its meta, unless that changed meanwhile."""
         with self.directories.lock(at.directory):
@@ -156,6 +192,9 @@ class Validation:
             meta = self._store.get_meta(at.store_path)
             if meta is None or meta.weak:
                 return None
+            unknown_ns = self.directories.invalidated_ns
+            if meta.validated_ns <= (directory.voided_ns if directory else unknown_ns):
+                return None
             if at.bound_ns != FOREVER_NS and not (
                 meta.boot_id == self._store.boot_id and fresh(now, meta.validated_ns, at.bound_ns)
             ):
@@ -184,7 +223,8 @@ class Validation:
             if entry.is_dir:
                 self._void(at.mount, at.key)
                 info = at.info(entry)
-                self._keep(at, info, began_ns, None)
+                if not self._overtaken(at, began_ns):
+                    self._keep(at, info, began_ns, None)
                 return info
             known = self.directories.get(at.directory) is not None
             directory = self.directories.ensure(at.directory)
@@ -199,6 +239,12 @@ class Validation:
                 directory.voided(at.name, self._clock())
                 return at.info(entry)
             return self._publish(at, entry, began_ns, directory)
+
+    def _overtaken(self, at: At, began_ns: int) -> bool:
+        directory = self.directories.get(at.directory)
+        if directory is None:
+            return began_ns <= self.directories.floor_ns
+        return began_ns <= directory.not_before(at.name)
 
     def _may_publish(self, at: At, entry: ObjectStat, began_ns: int, directory: Directory) -> bool:
         hot = self.hot.get(at.path)
@@ -294,16 +340,19 @@ class Validation:
         """
         now = self._clock()
         bound_ns = 0 if force else at.mount.list_freshness_ms * _NS
-        if not recursive:
-            directory = self.directories.get(at.mount.store_path(at.inside))
-            if directory is not None and fresh(now, directory.validated_ns, bound_ns):
-                listing = directory.listing
-                if listing is not None and directory.complete:
-                    return listing
+        directory = self.directories.get(at.mount.store_path(at.inside))
+        changed_ns = NEVER if directory is None else directory.changed_ns
+        if not recursive and directory is not None:
+            listing, validated_ns = directory.listing, directory.validated_ns
+            known = fresh(now, validated_ns, bound_ns) and validated_ns > changed_ns
+            if listing is not None and directory.complete and known:
+                return listing
         work = self._list_tree if recursive else self._list_one
         try:
             return self._flights.share(
-                ("list", at.store_path, recursive), now - bound_ns, lambda: work(at)
+                ("list", at.store_path, recursive),
+                max(now - bound_ns, changed_ns),
+                lambda: work(at),
             )
         finally:
             self.directories.trim()
@@ -355,6 +404,8 @@ class Validation:
             for name in {*directory.contradicted(listing), *suspects}:
                 self._void(mount, inside + name)
                 self.changes.note(mount.store_path(inside + name))
+            if began_ns <= directory.voided_ns:
+                return  # overtaken: true for who asked, and for nobody else
             directory.listed(listing, began_ns, self._clock(), complete=not (flat or gone))
             if gone and stamped is not None:
                 self._store.drop_dir(stamped)

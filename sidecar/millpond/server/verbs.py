@@ -146,6 +146,9 @@ class Verbs:
                 self._lookups.submit(partial(self._in_thread, call, self._locate, request.locate))
             case "report":
                 self._report(call, request.report)
+            case "invalidate":
+                changed = partial(self._in_thread, call, self._invalidate, request.invalidate)
+                self._disk.submit(changed)
             case _:
                 call.fail(
                     NotSupported(
@@ -239,3 +242,8 @@ class Verbs:
             label = "rotten" if found else "good"
             self.loop.call_soon_threadsafe(self.metrics.add, m.BAD_PAGES, 1, label)
         return replies.report(call.request)
+
+    def _invalidate(self, call: Call, request: wire.InvalidateRequest) -> bytes:
+        self._namespace.invalidate(request.paths, tree=request.tree)
+        reply = wire.Reply(id=call.request, invalidate=wire.InvalidateReply())
+        return replies.encode(reply)

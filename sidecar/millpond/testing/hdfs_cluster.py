@@ -13,12 +13,16 @@ import shutil
 import subprocess
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from millpond.errors import StoreNotSupported, StoreUnavailable
 from millpond.testing.s3_gateway import free_port
 from millpond.testing.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HADOOP_VERSION = "3.5.0"
 _POM = Path(__file__).with_name("hdfs_pom.xml")
@@ -75,6 +79,18 @@ class HdfsCluster(Service):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    @contextmanager
+    def without_blocks(self) -> Iterator[None]:
+        """Takes what the DataNode stores away meanwhile: whoever reads a block fails."""
+        rooms = [room for room in self._directory.rglob("finalized") if any(room.rglob("blk_*"))]
+        for room in rooms:
+            room.rename(room.with_name("hidden"))
+        try:
+            yield
+        finally:
+            for room in rooms:
+                room.with_name("hidden").rename(room)
 
     def _await_answer(self, log: Path) -> None:
         until_s = time.monotonic() + _START_S

@@ -125,6 +125,10 @@ class LocalClient:
         request = wire.LocateRequest(path=path, offset=offset, length=length)
         return self._one(locate=request).locate
 
+    def invalidate(self, *paths: str, tree: bool = False) -> None:
+        """The store has changed at these paths, with ``tree`` also anywhere below them."""
+        self._one(invalidate=wire.InvalidateRequest(paths=paths, tree=tree))
+
     def report(
         self,
         *,

@@ -55,7 +55,7 @@ BYPASSED: BlockState
 NOT_CACHEABLE: BlockState
 
 class Request(_message.Message):
-    __slots__ = ("id", "hello", "stat", "list", "fill", "locate", "report")
+    __slots__ = ("id", "hello", "stat", "list", "fill", "locate", "report", "invalidate")
     ID_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
     STAT_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +63,7 @@ class Request(_message.Message):
     FILL_FIELD_NUMBER: _ClassVar[int]
     LOCATE_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
+    INVALIDATE_FIELD_NUMBER: _ClassVar[int]
     id: int
     hello: HelloRequest
     stat: StatRequest
@@ -70,10 +71,11 @@ class Request(_message.Message):
     fill: FillRequest
     locate: LocateRequest
     report: ReportRequest
-    def __init__(self, id: _Optional[int] = ..., hello: _Optional[_Union[HelloRequest, _Mapping]] = ..., stat: _Optional[_Union[StatRequest, _Mapping]] = ..., list: _Optional[_Union[ListRequest, _Mapping]] = ..., fill: _Optional[_Union[FillRequest, _Mapping]] = ..., locate: _Optional[_Union[LocateRequest, _Mapping]] = ..., report: _Optional[_Union[ReportRequest, _Mapping]] = ...) -> None: ...
+    invalidate: InvalidateRequest
+    def __init__(self, id: _Optional[int] = ..., hello: _Optional[_Union[HelloRequest, _Mapping]] = ..., stat: _Optional[_Union[StatRequest, _Mapping]] = ..., list: _Optional[_Union[ListRequest, _Mapping]] = ..., fill: _Optional[_Union[FillRequest, _Mapping]] = ..., locate: _Optional[_Union[LocateRequest, _Mapping]] = ..., report: _Optional[_Union[ReportRequest, _Mapping]] = ..., invalidate: _Optional[_Union[InvalidateRequest, _Mapping]] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ("id", "more", "error", "hello", "stat", "list", "progress", "fill", "locate", "report")
+    __slots__ = ("id", "more", "error", "hello", "stat", "list", "progress", "fill", "locate", "report", "invalidate")
     ID_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +86,7 @@ class Reply(_message.Message):
     FILL_FIELD_NUMBER: _ClassVar[int]
     LOCATE_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
+    INVALIDATE_FIELD_NUMBER: _ClassVar[int]
     id: int
     more: bool
     error: Error
@@ -94,7 +97,8 @@ class Reply(_message.Message):
     fill: FillReply
     locate: LocateReply
     report: ReportReply
-    def __init__(self, id: _Optional[int] = ..., more: _Optional[bool] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., hello: _Optional[_Union[HelloReply, _Mapping]] = ..., stat: _Optional[_Union[FileInfo, _Mapping]] = ..., list: _Optional[_Union[ListReply, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., fill: _Optional[_Union[FillReply, _Mapping]] = ..., locate: _Optional[_Union[LocateReply, _Mapping]] = ..., report: _Optional[_Union[ReportReply, _Mapping]] = ...) -> None: ...
+    invalidate: InvalidateReply
+    def __init__(self, id: _Optional[int] = ..., more: _Optional[bool] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., hello: _Optional[_Union[HelloReply, _Mapping]] = ..., stat: _Optional[_Union[FileInfo, _Mapping]] = ..., list: _Optional[_Union[ListReply, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., fill: _Optional[_Union[FillReply, _Mapping]] = ..., locate: _Optional[_Union[LocateReply, _Mapping]] = ..., report: _Optional[_Union[ReportReply, _Mapping]] = ..., invalidate: _Optional[_Union[InvalidateReply, _Mapping]] = ...) -> None: ...
 
 class Error(_message.Message):
     __slots__ = ("code", "problem", "cause", "remedy", "retriable")
@@ -314,6 +318,18 @@ class BadPage(_message.Message):
     def __init__(self, file_id: _Optional[bytes] = ..., block: _Optional[int] = ..., page: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
 
 class ReportReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class InvalidateRequest(_message.Message):
+    __slots__ = ("paths", "tree")
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    TREE_FIELD_NUMBER: _ClassVar[int]
+    paths: _containers.RepeatedScalarFieldContainer[str]
+    tree: bool
+    def __init__(self, paths: _Optional[_Iterable[str]] = ..., tree: _Optional[bool] = ...) -> None: ...
+
+class InvalidateReply(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 

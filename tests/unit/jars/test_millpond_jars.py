@@ -32,9 +32,8 @@ def test_a_missing_jar_names_what_is_there_and_the_build_command(
 def test_the_jars_of_this_release_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jars = [
-        tmp_path / f"millpond-{name}-{millpond.__version__}.jar" for name in ("client", "spark")
-    ]
+    names = ("client", "spark", "s3a", "hdfs")
+    jars = [tmp_path / f"millpond-{name}-{millpond.__version__}.jar" for name in names]
     for jar in jars:
         jar.touch()
     monkeypatch.setattr(millpond_jars, "__file__", str(tmp_path / "__init__.py"))

@@ -39,7 +39,9 @@ def client_jar(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Settings need a path, not a jar that works: these tests pass before Maven ran."""
     jar = tmp_path / "millpond-client-0.jar"
     monkeypatch.setattr(millpond_jars, "client", lambda: jar)
-    monkeypatch.setattr(millpond_jars, "spark", lambda: jar.with_name("millpond-spark-0.jar"))
+    for name in ("spark", "s3a", "hdfs"):
+        other = tmp_path / f"millpond-{name}-0.jar"
+        monkeypatch.setattr(millpond_jars, name, lambda other=other: other)
     return jar
 
 
@@ -149,10 +151,34 @@ def test_the_command_says_the_same_of_an_embedded_sidecar(cache_dir: Path) -> No
     assert "--mount /path=s3a://bucket/prefix" in str(done.exception)
 
 
+def test_transparent_puts_the_cache_behind_store_uris(cache_dir: Path, client_jar: Path) -> None:
+    settings = conf(cache_dir, s3a="none", transparent=True, include=["s3a://b/w/**"])
+    assert settings["spark.hadoop.fs.s3a.impl"].startswith("io.millpond.fs.s3a.")
+    assert settings["spark.hadoop.fs.hdfs.impl"].startswith("io.millpond.fs.hdfs.")
+    assert settings[session.INCLUDE] == "s3a://b/w/**"
+    assert session.EXCLUDE not in settings
+    names = [jar.rpartition("/")[2] for jar in settings["spark.jars"].split(",")]
+    assert names == ["millpond-client-0.jar", "millpond-s3a-0.jar", "millpond-hdfs-0.jar"]
+    plain = conf(cache_dir, s3a="none")
+    assert "spark.hadoop.fs.s3a.impl" not in plain
+    assert plain["spark.jars"] == str(client_jar)
+
+
+def test_transparent_is_printed_too(cache_dir: Path) -> None:
+    done = run("--cache-dir", str(cache_dir), "--transparent", "--exclude", "**/tmp/**", "--json")
+    assert done.exit_code == 0, done.output
+    expected = conf(cache_dir, transparent=True, exclude=["**/tmp/**"])
+    assert json.loads(done.stdout) == expected
+
+
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
         ({"mounts": {"/new": "s3://b"}}, InvalidSetting, "embedded=True"),
+        ({"transparent": True, "include": ["warehouse/**"]}, InvalidSetting, "no scheme"),
+        ({"transparent": True, "exclude": ["s3a://b/{x,y}/**"]}, InvalidSetting, "no wildcard"),
+        ({"transparent": True, "include": "s3a://b/**"}, InvalidSetting, "['s3a://b/**']"),
+        ({"include": ["s3a://b/**"]}, InvalidSetting, "transparent=True"),
         ({"mounts": ["/absent"]}, MountNotFound, "millpond mount add /absent"),
         ({"mounts": ["/../x"]}, InvalidPath, "relative segments"),
         ({"mounts": "/flights"}, InvalidSetting, "mounts=['/flights']"),

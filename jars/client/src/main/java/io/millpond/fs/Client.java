@@ -46,6 +46,7 @@ final class Client {
     private final Touches touches = new Touches();
     private final Sidecar sidecar;
     private final Reporter reporter;
+    private final Invalidations invalidations;
     private final AtomicLong streams = new AtomicLong();
     private final ThreadPoolExecutor executor;
     private volatile CacheDir dir;
@@ -77,6 +78,7 @@ final class Client {
                         });
         executor.allowCoreThreadTimeOut(true);
         this.reporter = new Reporter(this);
+        this.invalidations = new Invalidations(sidecar);
     }
 
     /** The client of the directory that {@code conf} names; one per directory and process. */
@@ -163,6 +165,10 @@ final class Client {
         return reporter;
     }
 
+    Invalidations invalidations() {
+        return invalidations;
+    }
+
     long windowBytes() {
         return windowBytes;
     }
@@ -203,7 +209,12 @@ final class Client {
     /** Counts a fall back, and logs the first of each reason. */
     void fallback(Fallback reason, String detail) {
         if (counters.count(reason)) {
-            LOG.warn("Reading the store directly ({}): {}", reason.label(), detail);
+            String text = "Reading the store directly ({}): {}";
+            if (reason.meant()) {
+                LOG.info(text, reason.label(), detail);
+            } else {
+                LOG.warn(text, reason.label(), detail);
+            }
         }
     }
 

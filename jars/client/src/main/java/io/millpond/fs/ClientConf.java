@@ -33,6 +33,21 @@ public final class ClientConf {
     /** Whether the direct connector is made at first use; false: when it is first needed. */
     public static final String PREPARE = "fs.cache.fallback.prepare";
 
+    /** Whether the file systems that stand in front of stores read through the cache. */
+    public static final String TRANSPARENT = "fs.cache.transparent";
+
+    /** Globs of the store URIs that are read through the cache; default: all below mounts. */
+    public static final String INCLUDE = "fs.cache.transparent.include";
+
+    /** Globs of store URIs that are read from the store; these win. */
+    public static final String EXCLUDE = "fs.cache.transparent.exclude";
+
+    /** The endpoint by which the mounts know the S3 store that the engine may call otherwise. */
+    public static final String ENDPOINT = "fs.cache.transparent.endpoint";
+
+    /** With a scheme appended: the class behind {@link TransparentFileSystem}. */
+    public static final String DELEGATE = "fs.cache.delegate.";
+
     static final int SILENCE_MS_DEFAULT = 400;
     static final int PROBE_MS_DEFAULT = 5000;
     static final long WINDOW_BYTES_DEFAULT = 32L << 20;

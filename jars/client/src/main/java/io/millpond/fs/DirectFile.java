@@ -86,7 +86,7 @@ final class DirectFile implements Closeable {
         FileStatus status = known && !reopened ? told : file.store().status(file.path());
         reopened = true;
         check(status);
-        return HadoopMaker.INSTANCE.open(file.store().connector(), status);
+        return file.store().connector().open(status);
     }
 
     private void check(FileStatus status) throws FileChangedException {

@@ -37,7 +37,8 @@ final class DirectStore implements Closeable {
     private final Mount mount;
     private final Configuration conf;
     private final UserGroupInformation user;
-    private CompletableFuture<FileSystem> made;
+    private final String base;
+    private CompletableFuture<Connector> made;
     /** What the last status showed; true until one was seen. */
     private volatile boolean tellsVersions = true;
 
@@ -45,6 +46,16 @@ final class DirectStore implements Closeable {
         this.mount = mount;
         this.conf = configuration(mount, engine);
         this.user = user;
+        this.base = mount.uri("");
+    }
+
+    /** A store read through a connector that is there, under the name it has for the store. */
+    DirectStore(Mount mount, Connector connector, String base) {
+        this.mount = mount;
+        this.conf = null;
+        this.user = null;
+        this.base = base;
+        this.made = CompletableFuture.completedFuture(connector);
     }
 
     Mount mount() {
@@ -58,7 +69,7 @@ final class DirectStore implements Closeable {
 
     /** {@code ready}, {@code preparing}, or {@code impossible, because …}. */
     String state() {
-        CompletableFuture<FileSystem> future = start();
+        CompletableFuture<Connector> future = start();
         if (!future.isDone()) {
             return "preparing";
         }
@@ -74,7 +85,7 @@ final class DirectStore implements Closeable {
     }
 
     /** The connector; waits until it is made. StoreNotSupported where there is none. */
-    FileSystem connector() throws IOException {
+    Connector connector() throws IOException {
         try {
             return start().get();
         } catch (ExecutionException e) {
@@ -95,11 +106,11 @@ final class DirectStore implements Closeable {
     }
 
     FileStatus status(String path) throws IOException {
-        return connector().getFileStatus(uri(path));
+        return connector().status(uri(path));
     }
 
     FileStatus[] list(String path) throws IOException {
-        return connector().listStatus(uri(path));
+        return connector().list(uri(path));
     }
 
     /** What the meta of a path of this mount is filed under. */
@@ -108,7 +119,7 @@ final class DirectStore implements Closeable {
     }
 
     Path uri(String path) {
-        return new Path(mount.uri(mount.key(path)));
+        return new Path(base + mount.key(path));
     }
 
     /** What the store says of a path of this mount. */
@@ -131,8 +142,10 @@ final class DirectStore implements Closeable {
             return LocalVersion.of(status);
         }
         if (isHdfs()) {
+            // Engines make statuses of their own, with a length and no time.
+            boolean timed = status.getModificationTime() > 0;
             long sinceMs = System.currentTimeMillis() - status.getModificationTime();
-            return sinceMs > SETTLED_MS
+            return timed && sinceMs > SETTLED_MS
                     ? status.getLen() + ":" + status.getModificationTime()
                     : "";
         }
@@ -158,8 +171,15 @@ final class DirectStore implements Closeable {
                     : theirs.equals(file.version());
         }
         return status.getLen() == file.length()
-                && status.getModificationTime() == file.mtimeMs()
+                && sameTime(status.getModificationTime(), file.mtimeMs())
                 && (file.direct() != null || file.settled());
+    }
+
+    /** Whether two times are one: of S3 a LIST tells milliseconds, a HEAD whole seconds. */
+    boolean sameTime(long oneMs, long otherMs) {
+        boolean coarse = oneMs % 1000 == 0 || otherMs % 1000 == 0;
+        boolean second = coarse && mount.scheme().equals("s3a");
+        return oneMs == otherMs || second && oneMs / 1000 == otherMs / 1000;
     }
 
     /** Whether cached bytes of a file may be followed by the store's, as far as is known. */
@@ -169,16 +189,16 @@ final class DirectStore implements Closeable {
 
     /** There times count milliseconds, so that length and time make a version. */
     private boolean isHdfs() {
-        return mount.storeUri().startsWith("hdfs:");
+        return mount.scheme().equals("hdfs");
     }
 
     boolean isLocal() {
-        return mount.storeUri().startsWith("file:");
+        return mount.scheme().equals("file");
     }
 
     @Override
     public void close() throws IOException {
-        CompletableFuture<FileSystem> future;
+        CompletableFuture<Connector> future;
         synchronized (this) {
             future = made;
         }
@@ -187,9 +207,9 @@ final class DirectStore implements Closeable {
         }
     }
 
-    private synchronized CompletableFuture<FileSystem> start() {
+    private synchronized CompletableFuture<Connector> start() {
         if (made == null) {
-            CompletableFuture<FileSystem> future = new CompletableFuture<>();
+            CompletableFuture<Connector> future = new CompletableFuture<>();
             Thread maker = new Thread(() -> make(future), "millpond-fallback");
             maker.setDaemon(true);
             made = future;
@@ -198,7 +218,7 @@ final class DirectStore implements Closeable {
         return made;
     }
 
-    private void make(CompletableFuture<FileSystem> future) {
+    private void make(CompletableFuture<Connector> future) {
         URI uri = URI.create(mount.storeUri().replace(" ", "%20"));
         try {
             FileSystem connector =
@@ -208,7 +228,7 @@ final class DirectStore implements Closeable {
             if (connector instanceof LocalFileSystem) {
                 connector = ((LocalFileSystem) connector).getRaw();
             }
-            future.complete(connector);
+            future.complete(new FileSystemConnector(connector, true));
             LOG.info("{}: fallback: ready ({})", mount.path(), mount.storeUri());
         } catch (InterruptedException | IOException | RuntimeException | LinkageError e) {
             boolean wrapped = e instanceof RuntimeException && e.getCause() != null;
@@ -221,6 +241,7 @@ final class DirectStore implements Closeable {
     /** The engine's configuration, completed by the mount's where the engine is silent. */
     private static Configuration configuration(Mount mount, Configuration engine) {
         Configuration own = new Configuration(engine);
+        own.setBoolean(ClientConf.TRANSPARENT, false);
         for (Map.Entry<String, String> each : mount.directConf().entrySet()) {
             if (silent(engine, each.getKey())) {
                 own.set(each.getKey(), each.getValue(), "mount " + mount.path());

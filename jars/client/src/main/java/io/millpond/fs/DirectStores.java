@@ -8,21 +8,29 @@ import java.util.Queue;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.function.Function;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.security.UserGroupInformation;
 
 /** The direct connectors of one file system instance: one per mount, made when first used. */
 final class DirectStores implements Closeable {
-    private final Configuration engine;
-    private final UserGroupInformation user;
-    private final boolean prepare;
+    private final Function<Mount, DirectStore> maker;
     private final Map<String, DirectStore> byPath = new ConcurrentHashMap<>();
     private final Queue<DirectStore> replaced = new ConcurrentLinkedQueue<>();
 
     DirectStores(Configuration engine, UserGroupInformation user, boolean prepare) {
-        this.engine = engine;
-        this.user = user;
-        this.prepare = prepare;
+        this(
+                mount -> {
+                    DirectStore made = new DirectStore(mount, engine, user);
+                    if (prepare) {
+                        made.prepare();
+                    }
+                    return made;
+                });
+    }
+
+    DirectStores(Function<Mount, DirectStore> maker) {
+        this.maker = maker;
     }
 
     /** The store behind a mount; its connector starts to be made at the first call. */
@@ -40,11 +48,7 @@ final class DirectStores implements Closeable {
                     if (old != null) {
                         replaced.add(old); // streams may still read through it
                     }
-                    DirectStore made = new DirectStore(mount, engine, user);
-                    if (prepare) {
-                        made.prepare();
-                    }
-                    return made;
+                    return maker.apply(mount);
                 });
     }
 

@@ -1,6 +1,7 @@
 package io.millpond.fs;
 
 import java.io.IOException;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
@@ -26,22 +27,19 @@ final class Hadoop3Open {
      */
     static CompletableFuture<FSDataInputStream> open(
             CacheFileSystem system, Path path, OpenFileParameters parameters) {
-        for (String key : parameters.getMandatoryKeys()) {
-            if (!key.startsWith(OPTIONS)) {
-                throw new IllegalArgumentException("unknown mandatory option " + key);
-            }
+        Set<String> mandatory = parameters.getMandatoryKeys();
+        if (!knows(mandatory)) {
+            throw new IllegalArgumentException("unknown mandatory option in " + mandatory);
         }
         CompletableFuture<FSDataInputStream> future = new CompletableFuture<>();
         try {
             Configuration options = parameters.getOptions();
-            ReadPolicy policy = ReadPolicy.parse(options.get(POLICY, ""));
-            long splitEnd = number(options, SPLIT_END);
             FileStatus status = parameters.getStatus();
             Plan plan =
                     status == null || !isCache(status)
-                            ? new Plan(number(options, LENGTH), Plan.UNKNOWN, "", null)
+                            ? new Plan(length(options), Plan.UNKNOWN, "", null)
                             : planned(path, status);
-            future.complete(system.open(path, policy, splitEnd, plan));
+            future.complete(system.open(path, policy(options), splitEnd(options), plan));
         } catch (IOException | RuntimeException e) {
             future.completeExceptionally(e);
         }
@@ -65,6 +63,23 @@ final class Hadoop3Open {
     private static boolean isCache(FileStatus status) {
         String scheme = status.getPath().toUri().getScheme();
         return scheme == null || scheme.equalsIgnoreCase(CacheFileSystem.SCHEME);
+    }
+
+    /** Whether all options that a caller insists on are Hadoop's own. */
+    static boolean knows(Set<String> mandatory) {
+        return mandatory.stream().allMatch(key -> key.startsWith(OPTIONS));
+    }
+
+    static ReadPolicy policy(Configuration options) {
+        return ReadPolicy.parse(options.get(POLICY, ""));
+    }
+
+    static long splitEnd(Configuration options) {
+        return number(options, SPLIT_END);
+    }
+
+    static long length(Configuration options) {
+        return number(options, LENGTH);
     }
 
     private static long number(Configuration options, String key) {

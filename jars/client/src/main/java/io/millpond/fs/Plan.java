@@ -31,6 +31,15 @@ final class Plan {
                 && (mtimeMs <= 0 || mtimeMs == file.mtimeMs());
     }
 
+    /** As {@link #matches}, where a plan was made by the store's own connector. */
+    boolean names(FileVersion file) {
+        if (!version.isEmpty() && !file.version().isEmpty()) {
+            return version.equals(file.version());
+        }
+        return (length < 0 || length == file.length())
+                && (mtimeMs <= 0 || file.store().sameTime(mtimeMs, file.mtimeMs()));
+    }
+
     /** The row of the version that was planned on; null where the plan names no strong one. */
     StatusRow row(String path) {
         return version.isEmpty() || length < 0

@@ -89,6 +89,7 @@ final class Reporter {
     private void tick() {
         try {
             flush(false);
+            client.invalidations().retry();
             if (!client.sidecar().usable()) {
                 lookForRestart();
             }

@@ -48,8 +48,8 @@ final class Resolver {
             return row(path, meta);
         }
         try {
-            Wire.FileInfo info = client.sidecar().stat(path, false);
-            return row(path, info);
+            boolean written = client.invalidations().pending(path);
+            return row(path, client.sidecar().stat(path, written));
         } catch (SidecarTrouble e) {
             client.fallback(e.reason(), e.getMessage());
             return direct(store, path, look.table().mountPoints(path), e);
@@ -82,7 +82,8 @@ final class Resolver {
             return cached(store, row(path, meta), meta);
         }
         try {
-            return asked(store, path, client.sidecar().stat(path, force));
+            boolean now = force || client.invalidations().pending(path);
+            return asked(store, path, client.sidecar().stat(path, now));
         } catch (SidecarTrouble e) {
             return unasked(store, path, plan, e);
         }
@@ -91,7 +92,7 @@ final class Resolver {
     /** The meta of a path, where it may be believed without asking anyone; else null. */
     private Meta trusted(CacheDir dir, Mount mount, String path, boolean whole)
             throws IOException {
-        if (!client.trusted()) {
+        if (!client.trusted() || client.invalidations().pending(path)) {
             return null;
         }
         String storePath = mount.storePath(mount.key(path));

@@ -12,7 +12,8 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
- * Reads a file through {@code cache://} with what every Hadoop since 2.7 has; prints the file
+ * Reads a file through {@code cache://}, or with a third argument, a file system class, through the
+ * cache in front of that class for the URI's scheme, with what every Hadoop since 2.7 has; prints the file
  * system's class, the length, and the SHA-256 of the bytes as a stream and by position.
  */
 public final class ReadFile {
@@ -23,7 +24,12 @@ public final class ReadFile {
         conf.set("fs.cache.dir", args[0]);
         conf.set("fs.cache.impl", "io.millpond.fs.CacheFileSystem");
         Path path = new Path(args[1]);
-        try (FileSystem fs = FileSystem.newInstance(URI.create("cache:///"), conf)) {
+        String scheme = path.toUri().getScheme();
+        if (args.length > 2) {
+            conf.set("fs." + scheme + ".impl", "io.millpond.fs.TransparentFileSystem");
+            conf.set("fs.cache.delegate." + scheme, args[2]);
+        }
+        try (FileSystem fs = FileSystem.newInstance(URI.create(scheme + ":///"), conf)) {
             FileStatus status = fs.getFileStatus(path);
             System.out.println("fs " + fs.getClass().getName());
             System.out.println("length " + status.getLen());

@@ -37,12 +37,16 @@ class LinkageTest {
     private static final Set<String> NOT_ON_PRESTO =
             Set.of(
                     "signature io.millpond.fs.CacheFileSystem",
+                    "signature io.millpond.fs.TransparentFileSystem",
                     "load io.millpond.fs.CacheStatistics",
                     "load io.millpond.fs.EtagLocatedStatus",
                     "load io.millpond.fs.EtagStatus",
                     "load io.millpond.fs.Hadoop3InputStream",
                     "load io.millpond.fs.Hadoop3Maker",
                     "load io.millpond.fs.Hadoop3Open",
+                    "load io.millpond.fs.Hadoop3Transparent",
+                    "load io.millpond.fs.Hadoop3Transparent$Create",
+                    "load io.millpond.fs.Hadoop3Transparent$Open",
                     "load io.millpond.fs.StreamStatistics",
                     "signature io.millpond.fs.VectoredRead$Pending");
 
@@ -82,6 +86,24 @@ class LinkageTest {
         assertTrue(said.contains("positioned " + file.cachedSha256()), all);
         String stream = hadoop.equals(PRESTO) ? "CacheInputStream" : "Hadoop3InputStream";
         assertTrue(said.contains("stream io.millpond.fs." + stream), all);
+    }
+
+    /** The same blocks by the store's own URI, through the cache in front of another class. */
+    @ParameterizedTest
+    @ValueSource(strings = {"hadoop-3.4.1", "hadoop-3.5.0", PRESTO})
+    void aFileIsReadInFrontOfADelegate(String hadoop, @TempDir Path temp) throws Exception {
+        CachedFile file = new CachedFile(temp, 3_000_000);
+        List<String> said =
+                java(
+                        hadoop,
+                        "io.millpond.linkage.ReadFile",
+                        file.cacheDir().toString(),
+                        "file://" + temp.resolve("store/file"),
+                        "org.apache.hadoop.fs.RawLocalFileSystem");
+        String all = String.join("\n", said);
+        assertTrue(said.contains("fs io.millpond.fs.TransparentFileSystem"), all);
+        assertTrue(said.contains("sequential " + file.cachedSha256()), all);
+        assertTrue(said.contains("positioned " + file.cachedSha256()), all);
     }
 
     @Test

@@ -4,14 +4,14 @@ import java.util.List;
 import java.util.regex.Pattern;
 
 /**
- * Globs over the paths below a mount: {@code **} is any text, {@code *} any text without a slash,
+ * Globs over the paths below a mount, or over URIs: {@code **} is any text, {@code *} any text without a slash,
  * {@code ?} one character but a slash; all else is itself. A leading {@code **}{@code /} also
  * matches nothing.
  */
-final class Globs {
+public final class Globs {
     private final Pattern pattern;
 
-    Globs(List<String> globs) {
+    public Globs(List<String> globs) {
         StringBuilder all = new StringBuilder();
         for (String glob : globs) {
             all.append(all.length() == 0 ? "" : "|").append("(?:").append(regex(glob)).append(')');
@@ -19,7 +19,7 @@ final class Globs {
         pattern = globs.isEmpty() ? null : Pattern.compile(all.toString(), Pattern.DOTALL);
     }
 
-    boolean matches(String below) {
+    public boolean matches(String below) {
         return pattern != null && pattern.matcher(below).matches();
     }
 

@@ -7,14 +7,15 @@ import java.util.Map;
 public final class Mount {
     private final Wire.Mount wire;
     private final String storeBase;
+    private final String scheme;
     private final String uriBase;
     private final Globs immutable;
 
     Mount(Wire.Mount wire) {
         this.wire = wire;
         String uri = wire.getStoreUri();
-        int colon = uri.indexOf(':');
-        uriBase = uri.substring(0, Math.max(0, colon)) + "://" + wire.getRoot() + '/';
+        scheme = uri.substring(0, Math.max(0, uri.indexOf(':')));
+        uriBase = scheme + "://" + wire.getRoot() + '/';
         storeBase = wire.getStoreId() + '/' + wire.getRoot() + '/';
         immutable = new Globs(wire.getImmutableList());
     }
@@ -25,6 +26,37 @@ public final class Mount {
 
     public String storeUri() {
         return wire.getStoreUri();
+    }
+
+    /** The scheme of the store's URI: s3a for all of S3's. */
+    public String scheme() {
+        return scheme;
+    }
+
+    /** The bucket or name service. */
+    public String root() {
+        return wire.getRoot();
+    }
+
+    /** The key of the mount's root, without a trailing slash. */
+    public String prefix() {
+        return wire.getPrefix();
+    }
+
+    /** The path that names a key through this mount; null where it lies outside. */
+    public String pathOf(String key) {
+        String prefix = wire.getPrefix();
+        String below = key;
+        if (!prefix.isEmpty()) {
+            if (!key.startsWith(prefix)) {
+                return null;
+            }
+            if (key.length() > prefix.length() && key.charAt(prefix.length()) != '/') {
+                return null;
+            }
+            below = key.substring(Math.min(key.length(), prefix.length() + 1));
+        }
+        return below.isEmpty() ? path() : (path().equals("/") ? "" : path()) + '/' + below;
     }
 
     /** Whether the direct connector and the names of cached files are the same for both. */

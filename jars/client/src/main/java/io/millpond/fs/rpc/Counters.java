@@ -24,6 +24,7 @@ public final class Counters {
         STATS("stats"),
         LISTS("lists"),
         HELLOS("hellos"),
+        INVALIDATIONS("invalidations"),
         /** Files opened, and those of them that asked nobody. */
         OPENS("opens"),
         OPENS_LOCAL("opens_local"),

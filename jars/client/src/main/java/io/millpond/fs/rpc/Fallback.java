@@ -34,6 +34,12 @@ public enum Fallback {
     FILL_ROUNDS,
     /** The lease is not good, and the store's version is not that of the cached blocks. */
     NO_LEASE,
+    /** No mount covers the store's URI. */
+    NOT_MOUNTED,
+    /** The engine's configuration keeps this store URI out of the cache. */
+    EXCLUDED,
+    /** The plan names another version than the store has now: its own connector decides. */
+    OTHER_VERSION,
     /** The local disk failed the reader: no descriptor left, I/O error. */
     LOCAL_IO;
 
@@ -45,6 +51,11 @@ public enum Fallback {
                 || this == SIDECAR_GONE
                 || this == SILENCE
                 || this == BREAKER_OPEN;
+    }
+
+    /** Whether it is how the site was set up, and nothing to warn of. */
+    public boolean meant() {
+        return this == NOT_MOUNTED || this == EXCLUDED;
     }
 
     /** The name in metrics: {@code fallback_<label>}. */

@@ -97,6 +97,16 @@ public final class Sidecar implements AutoCloseable {
         return frames;
     }
 
+    /** Has the sidecar forget what it knows of paths; {@code tree}: and of all below them. */
+    public void invalidate(List<String> paths, boolean tree) throws IOException {
+        Wire.InvalidateRequest.Builder invalidate =
+                Wire.InvalidateRequest.newBuilder().addAllPaths(paths).setTree(tree);
+        Wire.Request.Builder request = Wire.Request.newBuilder().setInvalidate(invalidate);
+        if (!answer(request, Counters.Name.INVALIDATIONS).get(0).hasInvalidate()) {
+            throw unexpected("Invalidate");
+        }
+    }
+
     /** Starts a Fill and returns at once; its ranges are ascending. */
     public FillCall fill(Wire.FillRequest request) throws IOException {
         FillCall call = new FillCall(nowNs, silenceNs, request.getRangesList());

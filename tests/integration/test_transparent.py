@@ -1,0 +1,158 @@
+"""Unedited PySpark scripts on ``s3a://`` and ``hdfs://`` through the cache: real servers all."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.importorskip("pyspark", reason="Spark is not installed: millpond[spark]")
+
+from hdfs_native import Client
+
+from millpond_spark.demo.site import Site
+from millpond_spark.demo.spark import SETTINGS
+from tests.integration.spark_scripts import SparkScripts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from millpond.testing.hdfs_cluster import HdfsCluster
+
+# The first run on a machine fetches S3A and HDFS by Maven.
+pytestmark = pytest.mark.timeout(900)
+ROWS = 300_000
+WEAK_S = 2.1
+
+
+@dataclass
+class Transparent:
+    """A sidecar before two stores, and Spark as ``spark-conf --transparent`` sets it up."""
+
+    site: Site
+    hdfs: HdfsCluster
+    folder: Path
+    spark: SparkScripts
+
+    def uri(self, scheme: str, name: str) -> str:
+        if scheme == "s3a":
+            return self.site.direct(name)
+        return f"{self.hdfs.uri}/transparent/{name}"
+
+
+@pytest.fixture(scope="module")
+def transparent(
+    hdfs_cluster: HdfsCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Transparent]:
+    folder = tmp_path_factory.mktemp("transparent")
+    with Site(folder / "site", first_byte_ms=1, mb_per_s=1000) as site:
+        uri = f"{hdfs_cluster.uri}/transparent"
+        Client(hdfs_cluster.uri).mkdirs("/transparent", 0o777, True)
+        site.sidecar.run("mount", "add", "/hdfs", uri)
+        options = ["--transparent", "--s3a", "fetch", "--set", "spark.master=local[2]"]
+        # A busy machine is no silent sidecar: what is read is to be cached.
+        options += ["--set", "spark.hadoop.fs.cache.silence.ms=10000"]
+        for key, value in SETTINGS.items():
+            options += ["--set", f"{key}={value}"]
+        cache_dir = str(site.sidecar.cache_dir)
+        properties = site.sidecar.run("spark-conf", "--cache-dir", cache_dir, *options)
+        with SparkScripts(folder / "spark", properties, site.credentials) as spark:
+            yield Transparent(site, hdfs_cluster, folder, spark)
+        Client(hdfs_cluster.uri).delete("/transparent", recursive=True)
+
+
+@pytest.fixture
+def revived(transparent: Transparent) -> Iterator[None]:
+    yield
+    transparent.site.sidecar.kill()
+    transparent.site.sidecar.start()
+
+
+def expected(rows: int, factor: int) -> list[list[int]]:
+    groups = [range(k, rows, 3) for k in range(3)]
+    return [[k, sum(ids) * factor, len(ids)] for k, ids in enumerate(groups)]
+
+
+def settle(scheme: str) -> None:
+    """HDFS has no entity tags: what is younger than 2 s is not cached."""
+    if scheme == "hdfs":
+        until = time.monotonic() + WEAK_S
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(left)
+
+
+@pytest.mark.parametrize("scheme", ["s3a", "hdfs"])
+def test_the_second_run_reads_nothing_from_the_store(transparent: Transparent, scheme: str) -> None:
+    table = transparent.uri(scheme, "warm")
+    spark, site = transparent.spark, transparent.site
+    spark.run("write.py", table, ROWS, 7)
+    settle(scheme)
+    assert spark.run("read.py", table) == expected(ROWS, 7)
+    before = site.requests()
+    with transparent.hdfs.without_blocks():
+        assert spark.run("read.py", table) == expected(ROWS, 7)
+    assert site.requests().since(before).get == 0
+
+
+@pytest.mark.parametrize("scheme", ["s3a", "hdfs"])
+def test_what_a_session_overwrites_it_reads_at_once(transparent: Transparent, scheme: str) -> None:
+    table = transparent.uri(scheme, "overwritten")
+    for factor in (2, 3):
+        transparent.spark.run("write.py", table, 3000, factor)
+        assert transparent.spark.run("read.py", table) == expected(3000, factor)
+    seen = transparent.spark.run("replace.py", transparent.uri(scheme, "note.txt"))
+    assert seen == [[f"version {n}"] for n in (0, 1, 2, 3, 4, 5, 5)]
+
+
+@pytest.mark.parametrize("committer", ["magic", "directory"])
+def test_s3a_committers_work(transparent: Transparent, committer: str) -> None:
+    directory = transparent.uri("s3a", f"committed-{committer}")
+    for line in ("first", "second"):
+        done = transparent.spark.run("commit.py", directory, committer, line)
+        assert done == {
+            "committer": committer, "lines": sorted(f"{line} {i}" for i in range(20)),
+        }  # fmt: skip
+
+
+def test_a_killed_sidecar_costs_no_answer(transparent: Transparent, revived: None) -> None:
+    spark = transparent.spark
+    tables = [transparent.uri(scheme, "killed") for scheme in ("s3a", "hdfs")]
+    for table in tables:
+        spark.run("write.py", table, 3000, 5)
+        assert spark.run("read.py", table) == expected(3000, 5)
+    transparent.site.sidecar.kill()
+    for table in tables:
+        assert spark.run("read.py", table) == expected(3000, 5)
+        spark.run("write.py", table, 3000, 6)
+        assert spark.run("read.py", table) == expected(3000, 6)
+    transparent.site.sidecar.start()
+    for table in tables:
+        assert spark.run("read.py", table) == expected(3000, 6)
+    seen = spark.run("replace.py", transparent.uri("s3a", "killed.txt"))
+    assert seen == [[f"version {n}"] for n in (0, 1, 2, 3, 4, 5, 5)]
+
+
+def test_without_the_jars_everything_is_readable(transparent: Transparent) -> None:
+    site = transparent.site
+    tables = [transparent.uri(scheme, "left") for scheme in ("s3a", "hdfs")]
+    for table in tables:
+        transparent.spark.run("write.py", table, 3000, 9)
+    cache_dir = str(site.sidecar.cache_dir)
+    properties = site.sidecar.run("spark-conf", "--cache-dir", cache_dir, "--s3a", "fetch")
+    plain = []
+    for line in properties.splitlines():
+        key, _, value = line.partition(" ")
+        if key == "spark.jars":
+            value = ",".join(jar for jar in value.split(",") if "millpond" not in jar)
+        if "cache" not in key:
+            plain.append(f"{key} {value}")
+    plain += [f"{key} {value}" for key, value in SETTINGS.items()]
+    with SparkScripts(
+        transparent.folder / "plain", "\n".join([*plain, "spark.master local[2]"]),
+        site.credentials,
+    ) as spark:  # fmt: skip
+        for table in tables:
+            assert spark.run("read.py", table) == expected(3000, 9)
