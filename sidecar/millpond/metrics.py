@@ -134,6 +134,9 @@ FALLBACKS = {
     "not_cached": "the file is not cached: changed just now, or by option",
     "fill_rounds": "pages were evicted twice before they were read",
     "no_lease": "no lease, and the store has another version than the blocks",
+    "not_mounted": "no mount covers the store's URI",
+    "excluded": "the engine's settings keep the store's URI out of the cache",
+    "other_version": "the query was planned on another version than the store has",
     "local_io": "the node's disk, or its limit of open files",
 }
 """Why clients read from the store directly: counters ``fallback_<reason>``."""
