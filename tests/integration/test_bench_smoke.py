@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.bench import cold, fs, publish
+from tests.bench import cold, fs, publish, python
 from tests.bench.measures import COLD_MEASURES, FIRST_PAGE, MEASURES
 from tests.bench.run import main as run
 from tests.bench.run import measurements
@@ -63,3 +63,14 @@ def test_cold_writes_every_declared_row(tmp_path: Path) -> None:
         if row["target"] == "cache_cold" and row["measure"] != FIRST_PAGE:
             assert row["fills_per_gib"] > 0
             assert row["direct_bytes"] == 0
+
+
+# fsspec's block cache leaves the file of its memory map open.
+@pytest.mark.filterwarnings("ignore:.*blockcache:pytest.PytestUnraisableExceptionWarning")
+def test_python_writes_every_declared_row_and_reads_only_hits(tmp_path: Path) -> None:
+    out = tmp_path / "python.json"
+    assert python.main(["--quick", "--work", str(tmp_path / "work"), "--out", str(out)]) == 0
+    rows = json.loads(out.read_text())["rows"]
+    hits = {(r["measure"], r["ratio_to"]) for r in rows if r["target"] == python.HIT}
+    assert hits >= {(m.name, python.LOCAL) for m in python.MEASURES}
+    assert (python.DUCKDB.name, python.NATIVE) in hits

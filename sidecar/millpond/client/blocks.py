@@ -52,23 +52,26 @@ class OpenBlock:
         """Read map and CRCs again. Raises Corrupt or UnknownFormat."""
         self.header, self._map, self._crcs = Header.parse(os.pread(self._fd, READ_BYTES, 0), crc32c)
 
-    def read(self, at: int, view: memoryview, bad: Callable[[int], object]) -> int:
-        """Bytes copied from ``at`` on, up to the first page that is absent. ``bad``: a page."""
-        end = min(self.valid_bytes, at + len(view))
-        first, last = at // PAGE_BYTES, -(-end // PAGE_BYTES)
-        page = first
-        while page < last and self._usable(page, bad):
-            page += 1
-        end = min(end, page * PAGE_BYTES)
-        if end <= at:
-            return 0
-        done = 0
-        while done < end - at:
-            n = os.preadv(self._fd, [view[done : end - at]], DATA_OFFSET + at + done)
-            if n <= 0:
-                break  # cut by hand: what was proven is gone
-            done += n
-        return done
+    def proven(self, at: int, size: int, bad: Callable[[int], object]) -> int:
+        """How many of ``size`` bytes lie in proven pages, up to the first that is absent.
+
+        ``bad`` is told each page that its CRC refutes.
+        """
+        end = min(self.valid_bytes, at + size)
+        page, last = at // PAGE_BYTES, -(-end // PAGE_BYTES)
+        if ((1 << last) - (1 << page)) & ~self._proven:
+            while page < last and self._usable(page, bad):
+                page += 1
+            end = min(end, page * PAGE_BYTES)
+        return max(0, end - at)
+
+    def read(self, at: int, size: int) -> bytes:
+        """Proven bytes; fewer where the file was cut by hand."""
+        return os.pread(self._fd, size, DATA_OFFSET + at)
+
+    def readinto(self, at: int, view: memoryview) -> int:
+        """The same into ``view``; returns how many."""
+        return os.preadv(self._fd, [view], DATA_OFFSET + at)
 
     def _usable(self, page: int, bad: Callable[[int], object]) -> bool:
         bit = 1 << page
@@ -104,33 +107,35 @@ class BlockPool:
         self._lock = threading.Lock()
         self._open: OrderedDict[tuple[bytes, int], OpenBlock] = OrderedDict()
 
-    def read(self, file_id: bytes, length: int, position: int, view: memoryview) -> int:
-        """Bytes copied from one block's pages; 0 where the first is absent. Raises OSError."""
-        done = self._read(file_id, length, position, view)
-        if done:
-            self._touched(file_id, position // BLOCK_BYTES)
-        return done
+    def find(
+        self, file_id: bytes, length: int, position: int, size: int
+    ) -> tuple[OpenBlock, int, int] | None:
+        """The block that has the bytes, where in it, and how many of them; None: not the first.
 
-    def _read(self, file_id: bytes, length: int, position: int, view: memoryview) -> int:
+        Raises OSError.
+        """
         number, at = divmod(position, BLOCK_BYTES)
         block = self._get(file_id, number, block_valid_bytes(length, number))
         if block is None:
-            return 0
+            return None
 
         def bad(page: int) -> None:
             self._bad_page(file_id, number, page, block.generation)
 
-        done = block.read(at, view, bad)
-        if done == 0:
+        count = block.proven(at, size, bad)
+        if count == 0:
             # Filled, or evicted and made anew, since the header was read.
             try:
                 if block.linked():
                     block.refresh()
-                    return block.read(at, view, bad)
+                    count = block.proven(at, size, bad)
             except MillpondError:
                 pass
-            self.drop(file_id, number)
-        return done
+            if count == 0:
+                self.drop(file_id, number)
+                return None
+        self._touched(file_id, number)
+        return block, at, count
 
     def expect(self, file_id: bytes, number: int, generation: int) -> None:
         """Give up the open inode of a block if it is another than the sidecar filled."""

@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
@@ -49,16 +49,20 @@ _BUILTIN: dict[type[MillpondError], type[OSError]] = {
 }
 
 
+def _raise(error: MillpondError) -> NoReturn:
+    """Python's own error where there is one; the others keep their type, such as FileChanged."""
+    builtin = _BUILTIN.get(type(error))
+    if builtin is None:
+        raise error
+    raise builtin(str(error)) from error
+
+
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Python's own error where there is one; the others keep their type, such as FileChanged."""
     try:
         yield
     except MillpondError as e:
-        builtin = _BUILTIN.get(type(e))
-        if builtin is None:
-            raise
-        raise builtin(str(e)) from e
+        _raise(e)
 
 
 class CacheFileSystem(AbstractFileSystem):  # type: ignore[misc]
@@ -101,6 +105,8 @@ class CacheFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """What this process holds; a forked child begins anew."""
         if self._pid != os.getpid():
             self._fresh()
+        elif self._process is not None:
+            return self._process
         with self._lock:
             if self._process is None:
                 self._process = Process(
@@ -211,7 +217,7 @@ class CacheFileSystem(AbstractFileSystem):  # type: ignore[misc]
         with _errors():
             reader = self._reader(self._strip_protocol(path))
             first, last, _ = slice(start, end).indices(reader.version.length)
-            return bytes(reader.read(self.here(), first, last))
+            return reader.read(self.here(), first, last)
 
     def cat_ranges(
         self,
@@ -241,7 +247,7 @@ class CacheFileSystem(AbstractFileSystem):  # type: ignore[misc]
             try:
                 first, last, _ = slice(start, end).indices(reader.version.length)
                 with _errors():
-                    return bytes(reader.read(self.here(), first, last))
+                    return reader.read(self.here(), first, last)
             except (OSError, MillpondError) as e:
                 return e
 
@@ -293,12 +299,28 @@ class CacheFile(AbstractBufferedFile):  # type: ignore[misc]
     ) -> None:
         self._reader = reader
         self.details = _entry(reader.version)
+        self.loc = 0
         super().__init__(fs, path, "rb", block_size, size=reader.version.length, **kwargs)
         self._plain = self.cache.name in ("none", None)
 
     def _fetch_range(self, start: int, end: int) -> bytes:
-        with _errors():
-            return bytes(self._reader.read(self.fs.here(), start, end))
+        try:
+            return self._reader.read(self.fs.here(), start, end)
+        except MillpondError as e:
+            _raise(e)
+
+    def read(self, length: int | None = -1) -> bytes:
+        """As of any binary file; straight from the blocks, in one copy."""
+        if not self._plain:
+            return bytes(super().read(-1 if length is None else length))
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
+        start, end = self.loc, self.size
+        if length is not None and length >= 0:
+            end = min(end, start + length)
+        data = self._fetch_range(start, end)
+        self.loc = start + len(data)
+        return data
 
     def readinto(self, b: Any) -> int:
         """As of any binary file; straight from the blocks, without a copy in between."""

@@ -12,6 +12,7 @@ from millpond.model.sizes import BLOCK_BYTES, INLINE_FILE_BYTES, MIB
 from millpond.wire import millpond_pb2 as wire
 
 if TYPE_CHECKING:
+    from millpond.client.blocks import OpenBlock
     from millpond.client.cachedir import ClientMount
     from millpond.client.process import Process
     from millpond.model.records import Meta
@@ -102,35 +103,48 @@ class Reader:
         self._next = self._window = 0
         self._ahead = 0, 0
 
-    def read(self, process: Process, start: int, end: int) -> bytearray:
+    def read(self, process: Process, start: int, end: int) -> bytes:
         """The bytes [start, end), cut at the file's end. Raises FileChanged."""
-        start, end = max(0, start), min(end, self.version.length)
-        out = bytearray(max(0, end - start))
-        if out:
-            self.readinto(process, start, memoryview(out))
-        return out
+        position, end = max(0, start), min(end, self.version.length)
+        parts: list[bytes] = []
+        while position < end:
+            part = self._hit(process, position, end - position)
+            if not part:
+                rest = bytearray(min(end - position, MAX_FILL_BYTES))
+                done = self._absent(process, position, memoryview(rest))
+                part = bytes(memoryview(rest)[:done])
+            parts.append(part)
+            position += len(part)
+        self._next = position
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def readinto(self, process: Process, start: int, view: memoryview) -> None:
         """Fill ``view`` from ``start`` on; all of it lies within the file."""
         at = 0
         while at < len(view):
-            at += self._some(process, start + at, view[at:])
+            rest = view[at:]
+            done = self._local_into(process, start + at, rest)
+            self._count(process, start + at, done)
+            at += done or self._absent(process, start + at, rest[:MAX_FILL_BYTES])
         self._next = start + len(view)
 
-    def _some(self, process: Process, position: int, view: memoryview) -> int:
-        version = self.version
+    def _hit(self, process: Process, position: int, size: int) -> bytes:
+        """What is on this node's disk from ``position`` on; empty: the first page is not."""
+        if self._content is not None:
+            data = self._content[position : position + size]
+        else:
+            found = self._find(process, position, size)
+            data = found[0].read(found[1], found[2]) if found else b""
+        self._count(process, position, len(data))
+        return data
+
+    def _local_into(self, process: Process, position: int, view: memoryview) -> int:
+        """The same into ``view``, uncounted; returns how many."""
         if self._content is not None:
             view[:] = self._content[position : position + len(view)]
-            process.reporter.meta(self._mount.store_path(version.path))
-            process.hit(len(view))
             return len(view)
-        if not version.file_id:
-            return self._direct(process, position, view, Trouble(version.direct, version.path))
-        done = self._local(process, position, view)
-        if done:
-            self._count(process, position, done)
-            return done
-        return self._miss(process, position, view[:MAX_FILL_BYTES])
+        found = self._find(process, position, len(view))
+        return found[0].readinto(found[1], view[: found[2]]) if found else 0
 
     def _count(self, process: Process, position: int, size: int) -> None:
         """What a Fill of this very reader brought ahead is no hit."""
@@ -141,13 +155,27 @@ class Reader:
             process.count("filled_bytes", brought)
         if size > brought:
             process.hit(size - brought)
+            if self._content is not None:
+                process.reporter.meta(self._mount.store_path(self.version.path))
 
-    def _local(self, process: Process, position: int, view: memoryview) -> int:
+    def _find(
+        self, process: Process, position: int, size: int
+    ) -> tuple[OpenBlock, int, int] | None:
+        version = self.version
+        if not version.file_id:
+            return None
         try:
-            return process.blocks.read(self.version.file_id, self.version.length, position, view)
+            return process.blocks.find(version.file_id, version.length, position, size)
         except OSError as e:
             process.fallback("local_io", str(e))
-            return 0
+            return None
+
+    def _absent(self, process: Process, position: int, view: memoryview) -> int:
+        """Bytes that are not on this node's disk, from the sidecar or else the store."""
+        version = self.version
+        if not version.file_id:
+            return self._direct(process, position, view, Trouble(version.direct, version.path))
+        return self._miss(process, position, view)
 
     def _miss(self, process: Process, position: int, view: memoryview) -> int:
         """At most two rounds of Fill, then the store."""
@@ -173,25 +201,22 @@ class Reader:
                 view[:] = reply.data
                 process.count("inline_bytes", len(view))
                 return len(view)
-            done = self._filled(process, reply, position, view)
-            if done:
-                process.count("filled_bytes", done)
-                return done
+            self._note(process, reply)
+            # The pool gives up an inode without links at the first look, and opens at the second.
+            for _ in range(2):
+                if done := self._local_into(process, position, view):
+                    process.count("filled_bytes", done)
+                    return done
         return self._direct(process, position, view, Trouble("fill_rounds", self.version.path))
 
-    def _filled(
-        self, process: Process, reply: wire.FillReply, position: int, view: memoryview
-    ) -> int:
+    def _note(self, process: Process, reply: wire.FillReply) -> None:
+        """Which inodes the sidecar filled, or the whole of a file that is kept in its meta."""
         for each in reply.blocks:
             process.blocks.expect(self.version.file_id, each.block, each.generation)
         if not reply.blocks and self.version.length <= INLINE_FILE_BYTES:
             meta = process.dir.meta(self._mount.store_path(self.version.path))
             if meta is not None and meta.file_id == self.version.file_id and meta.content:
                 self._content = meta.content
-                view[:] = meta.content[position : position + len(view)]
-                return len(view)
-        # The pool gives up an inode without links at the first look, and opens at the second.
-        return self._local(process, position, view) or self._local(process, position, view)
 
     def _grown(self, position: int, size: int) -> int:
         """Bytes worth having after these: doubling while the reads are sequential."""
