@@ -20,13 +20,13 @@ import duckdb
 import pyarrow.dataset as ds
 from fsspec.implementations.cached import CachingFileSystem
 from fsspec.implementations.local import LocalFileSystem
+from tests.bench.proc import CpuMeter, machine
 
 from millpond.client import CacheFileSystem
 from tests.bench import report
 from tests.bench.data import Files, make
 from tests.bench.jvm import BUILD, workplace
 from tests.bench.measures import Measure
-from tests.bench.proc import CpuMeter, machine
 from tests.bench.rounds import Series
 from tests.bench.site import Site, Store
 
