@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
 OVERFLOW_ID = 65534
-TCP_S = 1.0
+CONNECT_S = 1.0
 
 
 def place(settings: Settings) -> Iterator[Finding]:
@@ -62,12 +62,17 @@ def in_container() -> bool:
 
 def _mounted(directory: Path) -> Finding:
     at, _ = mounted_at(directory)
-    if at == "/":
+    if at != "/":
+        return ok("container", f"{at} is mounted into this container")
+    try:
+        _connect(directory)
+    except OSError:
         return problem(
             "container", f"{directory} lies in this container's own file system",
-            "Mount the node's directory there: a hostPath volume, or -v DIR:DIR",
+            "Mount the node's directory there: a hostPath volume, or -v DIR:DIR; or start a "
+            "sidecar in this container",
         )  # fmt: skip
-    return ok("container", f"{at} is mounted into this container")
+    return ok("container", "the sidecar runs in this container too")
 
 
 def _mapped(directory: Path) -> Finding | None:
@@ -87,12 +92,17 @@ def _mapped(directory: Path) -> Finding | None:
     )  # fmt: skip
 
 
+def _connect(directory: Path) -> None:
+    """Reach the sidecar's socket, no more. Raises OSError."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        line.settimeout(CONNECT_S)
+        line.connect(os.fspath(directory / "sidecar.sock"))
+
+
 def _socket(directory: Path) -> Finding:
     path = directory / "sidecar.sock"
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-            line.settimeout(TCP_S)
-            line.connect(os.fspath(path))
+        _connect(directory)
     except FileNotFoundError:
         return problem("socket", f"there is no {path}", "Start the sidecar: `millpond serve`")
     except PermissionError:
@@ -108,7 +118,7 @@ def _socket(directory: Path) -> Finding:
 def _tcp(properties: dict[str, str]) -> Finding:
     host, port = properties.get("tcp.host", ""), properties.get("tcp.port", "0")
     try:
-        socket.create_connection((host, int(port)), timeout=TCP_S).close()
+        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
     except (OSError, ValueError):
         return warning(
             "tcp", f"{host} port {port} does not answer here: another network namespace?",
