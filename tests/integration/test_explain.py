@@ -116,6 +116,19 @@ def test_what_made_room_for_others_was_evicted(tmp_path: Path) -> None:
         assert counters["evicted_blocks"] >= sum(count for _, count, _ in lost)
 
 
+def test_what_nobody_read_within_the_ttl_has_expired(site: Site) -> None:
+    site.sidecar.control.mount_add("/ttl", f"file://{site.folder}/ttl", {"ttl": "1s"}, check=False)
+    (site.folder / "ttl").mkdir()
+    (site.folder / "ttl/f").write_bytes(b"x" * BLOCK)
+    while not (info := site.client.stat("/ttl/f", force=True)).file_id:
+        time.sleep(0.05)
+    site.read(info, 0, BLOCK)
+    until = time.monotonic() + 30
+    while site.states("/ttl/f") != [(0, 1, "expired")]:
+        assert time.monotonic() < until, site.states("/ttl/f")
+        time.sleep(0.1)
+
+
 def test_a_small_file(site: Site) -> None:
     info = site.file("small")
     assert site.states("/e/small") == [(0, 1, "never_read")]

@@ -22,6 +22,7 @@ MEANINGS = {
     wire.PARTLY_HERE: ("partly here", "the rest was not read"),
     wire.NEVER_READ: ("never read", "nobody asked for it since the history begins"),
     wire.EVICTED: ("evicted", "space was needed"),
+    wire.EXPIRED: ("expired", "nobody read it within the mount's TTL"),
     wire.DROPPED: ("dropped", "by `millpond evict`, or deleted in the cache directory"),
     wire.BAD: ("bad", "a page failed its checksum"),
     wire.VERSION_CHANGED: ("version changed", "not read since the file changed"),
@@ -46,10 +47,10 @@ def explain(
 ) -> None:
     """Say why each block of a file is in the cache, or is not.
 
-    Absent blocks: never read; evicted and when; dropped by hand; bad; not read since the file
-    changed; not admitted and by which rule; bypassed and why. What happened is remembered in
-    memory, the last 65,536 losses of blocks and the last 4,096 files that changed or were
-    bypassed, and from the sidecar's start on: the answer says since when.
+    Absent blocks: never read; evicted or expired, and when; dropped by hand; bad; not read since
+    the file changed; not admitted and by which rule; bypassed and why. What happened is
+    remembered in memory, from the sidecar's start on: the last 65,536 losses of blocks, the last
+    4,096 files that changed, and as many that were bypassed. The answer says since when.
     """
     path = parse_uri(path)
     with control(load_settings(cache_dir, config)) as sidecar:

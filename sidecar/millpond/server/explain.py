@@ -30,6 +30,7 @@ _LOST = {
     Loss.EVICTED: wire.EVICTED,
     Loss.DROPPED: wire.DROPPED,
     Loss.BAD: wire.BAD,
+    Loss.EXPIRED: wire.EXPIRED,
 }
 
 

@@ -387,12 +387,12 @@ class Blocks:
 
     # -- unlinking
 
-    def evict(self, key: bytes) -> bool:
+    def evict(self, key: bytes, why: Loss) -> bool:
         """Unlink a victim unless it came into use meanwhile."""
         with self._stripe(key):
             if self.in_use(key):
                 return False
-            self._unlink(key, Loss.EVICTED)
+            self._unlink(key, why)
             return True
 
     def remove(self, key: bytes) -> int:

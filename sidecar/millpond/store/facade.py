@@ -22,7 +22,7 @@ from millpond.store.content import COMMON
 from millpond.store.disk import Disk, as_error
 from millpond.store.epochs import Epochs
 from millpond.store.eviction import policy_named
-from millpond.store.history import History, Loss
+from millpond.store.history import History
 from millpond.store.lease import LeaseKeeper
 from millpond.store.meta import Metas
 from millpond.store.reconcile import Reconciler
@@ -394,10 +394,10 @@ class BlockStore:
         elif victim.segment is self._space.names:
             self._metas.remove_meta(victim.key)
         elif victim.key == meta_key(victim.key):
-            self.history.add(victim.key, Loss.EVICTED)
+            self.history.add(victim.key, victim.why)
             return self._metas.evict_content(victim.key)
         else:
-            return self._blocks.evict(victim.key)
+            return self._blocks.evict(victim.key, victim.why)
         return True
 
     def _statvfs(self) -> os.statvfs_result:

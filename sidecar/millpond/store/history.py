@@ -22,6 +22,8 @@ class Loss(IntEnum):
     """By hand: evicted by command, or its file was deleted in the cache directory."""
     BAD = 2
     """A page failed its checksum."""
+    EXPIRED = 3
+    """Nobody read it within its mount's TTL."""
 
 
 class Event(NamedTuple):

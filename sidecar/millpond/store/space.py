@@ -23,6 +23,7 @@ from millpond.errors import NoSpace
 from millpond.model.sizes import GIB, MIB
 from millpond.store.content import IDENT_BYTES, PREFIX, Content
 from millpond.store.eviction.lru import Lru
+from millpond.store.history import Loss
 from millpond.store.segment import META_BLOCK, Segment, is_block_key
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ _TOUCHES_KEPT = 1 << 16
 class Victim(NamedTuple):
     segment: Kind
     key: bytes
+    why: Loss = Loss.EVICTED
 
 
 class Space:
@@ -256,7 +258,7 @@ class Space:
             if self.blocked(key) or not part.take(key):
                 return
             size = part.size(key)
-        if self._delete(self.content, key):
+        if self._delete(self.content, key, Loss.EXPIRED):
             self.expired_bytes += size
             self.expired_blocks += is_block_key(key)
 
@@ -310,11 +312,11 @@ class Space:
             return segment.choose_of(of, self._stays)
         return segment.choose(self._stays, shrink=used > self.limit_bytes)
 
-    def _delete(self, segment: Kind, key: bytes) -> bool:
+    def _delete(self, segment: Kind, key: bytes, why: Loss = Loss.EVICTED) -> bool:
         """Delete the file of a chosen entry; False: it came into use and stays."""
         gone = False
         try:
-            gone = self.delete(Victim(segment, key))
+            gone = self.delete(Victim(segment, key, why))
         finally:
             if not gone:
                 with self.lock:

@@ -34,6 +34,7 @@ class BlockState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NOT_ADMITTED: _ClassVar[BlockState]
     BYPASSED: _ClassVar[BlockState]
     NOT_CACHEABLE: _ClassVar[BlockState]
+    EXPIRED: _ClassVar[BlockState]
 UNKNOWN: Intent
 SEQUENTIAL: Intent
 RANDOM: Intent
@@ -53,6 +54,7 @@ VERSION_CHANGED: BlockState
 NOT_ADMITTED: BlockState
 BYPASSED: BlockState
 NOT_CACHEABLE: BlockState
+EXPIRED: BlockState
 
 class Request(_message.Message):
     __slots__ = ("id", "hello", "stat", "list", "fill", "locate", "report", "invalidate")
