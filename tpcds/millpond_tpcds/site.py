@@ -84,7 +84,8 @@ class Site:
             self.pids = {"store": gateway.pid, "model": self.model.pid}
             for name in self._names:
                 self.sidecars[name] = stack.enter_context(self._sidecar(name))
-                self._mount(self.sidecars[name])
+            for name in self._names:
+                self._mount(name)
             self._stack = stack.pop_all()
         return self
 
@@ -99,11 +100,10 @@ class Site:
         settings = {"MILLPOND_HTTP_PORT": "0", "MILLPOND_CACHE_CAPACITY_BYTES": str(capacity)}
         return SidecarProcess(home / "cache", home / "sidecar.log", settings | self.credentials)
 
-    def _mount(self, sidecar: SidecarProcess) -> None:
-        sidecar.run(
-            "mount", "add", MOUNT, f"s3://{BUCKET}/{self.prefix}",
-            "-o", f"endpoint={self.model.endpoint}", "-o", f"region={REGION}",
-        )  # fmt: skip
+    def _mount(self, name: str) -> None:
+        options = {"endpoint": self.model.endpoint, "region": REGION}
+        with control.connect(self.sidecars[name].cache_dir) as sidecar:
+            sidecar.mount_add(MOUNT, f"s3://{BUCKET}/{self.prefix}", options)
 
     def _upload(self, gateway: S3Gateway) -> None:
         keys = (gateway.access_key, gateway.secret_key)
@@ -111,14 +111,18 @@ class Site:
         copy(self._data, to, self._copied)
 
     def load(self, name: str) -> None:
-        """Caches the whole data set in one sidecar."""
-        for table in sorted(self._data.complete()):
-            self.sidecars[name].run("load", f"{MOUNT}/{table}")
+        """Caches the whole data set in one sidecar. Raises NoSpace where it keeps less."""
+        with control.connect(self.sidecars[name].cache_dir) as sidecar:
+            loaded = sidecar.load(MOUNT)
+        for error in loaded.errors:
+            raise error.error
+        if loaded.skipped:
+            raise NoSpace("the warm cache can't hold the data set", cause=str(loaded.skipped))
 
     def evict(self, name: str) -> None:
         """Forgets everything cached in one sidecar."""
-        with control.connect(self.sidecars[name].cache_dir) as client:
-            client.evict(MOUNT)
+        with control.connect(self.sidecars[name].cache_dir) as sidecar:
+            sidecar.evict(MOUNT)
 
     def another_path(self, name: str) -> Path:
         """A path of a sidecar's cache directory that no client has used yet.
