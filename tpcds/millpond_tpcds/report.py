@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from millpond.testing.stats import estimate
 from millpond_tpcds.dataset import projected_bytes
 from millpond_tpcds.state import WARM_UP
-from millpond_tpcds.targets import COLD, LOCAL, S3A, TARGETS, WARM
+from millpond_tpcds.targets import ANALYTICS, COLD, LOCAL, S3A, TARGETS, TRANSPARENT, WARM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,14 +96,14 @@ def _times(samples: Sequence[Sample]) -> Times:
 
 # Numerator and denominator: times of the first over times of the second.
 RATIOS = (
-    (S3A, WARM), ("s3a_analytics", WARM), (LOCAL, WARM), (COLD, S3A), (COLD, "s3a_analytics"),
+    (S3A, WARM), (ANALYTICS, WARM), (LOCAL, WARM), (S3A, TRANSPARENT), (COLD, S3A),
+    (COLD, ANALYTICS),
 )  # fmt: skip
 
 
 def _group(times: Times, queries: Sequence[str]) -> dict[str, Any]:
     """Suite times of some queries, and the ratios between targets."""
     pairs = [(a, b) for a, b in RATIOS if a in times and b in times]
-    pairs += [(S3A, t) for t in times if t.startswith("transparent") and S3A in times]
     return {
         "queries": len(queries),
         "seconds": {t: round(_suite(times[t], queries), 3) for t in times},

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from millpond_tpcds.site import Site
 
 LOCAL, S3A, ANALYTICS = "local", "s3a", "s3a_analytics"
-COLD, WARM = "cache_cold", "cache_warm"
+COLD, WARM, TRANSPARENT = "cache_cold", "cache_warm", "transparent_warm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ TARGETS = {
         Target(ANALYTICS, "S3A, analytics stream", stream="analytics"),
         Target(COLD, "cache://, cold", "cold"),
         Target(WARM, "cache://, warm", "warm"),
+        Target(TRANSPARENT, "s3a://, transparent, warm", "warm"),
     )
 }
 
@@ -112,7 +113,7 @@ class Session:
         mine = self._options.settings()
         if self.target.sidecar is not None:
             cache_dir = self._site.sidecars[self.target.sidecar].cache_dir
-            mine |= conf(cache_dir, s3a="fetch")
+            mine |= conf(cache_dir, s3a="fetch", transparent=self.target.name == TRANSPARENT)
         else:
             mine |= self._site.s3a_settings()
         mine["spark.hadoop.fs.s3a.input.stream.type"] = self.target.stream
