@@ -165,7 +165,9 @@ def test_rules_and_direct_reads_are_named(site: Site) -> None:
     assert (run.state, run.detail, run.at_ms) == (wire.NOT_ADMITTED, "bypass min=20MiB", 0)
 
 
-def test_a_fill_that_was_turned_away_is_bypassed(site: Site) -> None:
+def test_a_fill_that_was_turned_away_is_bypassed(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     fills = site.sidecar.sidecar._fills
     before, fills.max_pending = fills.max_pending, 0
     try:
@@ -174,6 +176,9 @@ def test_a_fill_that_was_turned_away_is_bypassed(site: Site) -> None:
         fills.max_pending = before
     (run,) = site.sidecar.control.explain("/e/busy").runs
     assert (run.state, run.detail) == (wire.BYPASSED, "too_busy")
+    monkeypatch.setenv("MILLPOND_DIR", str(site.sidecar.directory))
+    assert app.run(["explain", "/e/busy"]) == 0
+    assert "its last read: sent to the store: too many fills in hand" in capsys.readouterr().out
 
 
 def test_a_bad_page_is_told(site: Site) -> None:

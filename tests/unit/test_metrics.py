@@ -81,7 +81,7 @@ def test_every_reason_of_a_client_is_explained() -> None:
 def test_every_answer_to_a_fill_is_explained() -> None:
     server = Path(__file__).parents[2] / "sidecar/millpond/server"
     code = "".join(p.read_text() for p in server.rglob("*.py"))
-    direct = set(re.findall(r'[dD]irect\([\w.]+, "(\w+)"\)', code))
+    direct = set(re.findall(r'[dD]irect\((?:[\w.]+, )+"(\w+)"', code))
     assert len(direct) > 3
     assert {f"direct_{reason}" for reason in direct} <= FILL_RESULTS.keys()
 

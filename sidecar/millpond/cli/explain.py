@@ -9,6 +9,7 @@ import typer
 
 from millpond.cli.link import CacheDir, Config, control, load_settings
 from millpond.cli.output import Json, Mode, note, print_json, print_table
+from millpond.metrics import FILL_RESULTS
 from millpond.model.paths import parse_uri
 from millpond.model.sizes import BLOCK_BYTES, PAGE_BYTES, block_valid_bytes
 from millpond.units import format_size
@@ -27,7 +28,7 @@ MEANINGS = {
     wire.BAD: ("bad", "a page failed its checksum"),
     wire.VERSION_CHANGED: ("version changed", "not read since the file changed"),
     wire.NOT_ADMITTED: ("not admitted", "by the mount's rule"),
-    wire.BYPASSED: ("bypassed", "the last read went to the store"),
+    wire.BYPASSED: ("bypassed", "its last read"),
     wire.NOT_CACHEABLE: ("not cacheable", ""),
 }
 
@@ -105,7 +106,8 @@ def _grouped(
 
 
 def _why(why: str, detail: str) -> str:
-    return ": ".join(part for part in (why, detail) if part)
+    told = FILL_RESULTS.get(f"direct_{detail}", detail)
+    return ": ".join(part for part in (why, told) if part)
 
 
 def _time(at_ms: int) -> str:
