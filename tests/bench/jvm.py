@@ -61,7 +61,7 @@ def find_java(path: str | None = None) -> Java:
 
 def classpath(hadoop: str, *, s3a: bool) -> list[Path]:
     """Jars and classes of the agent on one Hadoop version; compiled and resolved where needed."""
-    return [_classes(), *_resolve(POM, hadoop), *(_s3a() if s3a else [])]
+    return [_classes(), *resolve(POM, hadoop), *(_s3a() if s3a else [])]
 
 
 def _s3a() -> list[Path]:
@@ -92,7 +92,7 @@ def client_jar() -> Path:
     return millpond_jars.client()
 
 
-def _resolve(pom: Path, hadoop: str) -> list[Path]:
+def resolve(pom: Path, hadoop: str) -> list[Path]:
     """The jars that a pom names, by Maven once and from a note in ``build`` afterwards."""
     digest = hashlib.sha256(pom.read_bytes()).hexdigest()[:12]
     note = BUILD / f"classpath-{hadoop}-{digest}.txt"
@@ -107,15 +107,19 @@ def _resolve(pom: Path, hadoop: str) -> list[Path]:
 
 
 def _classes() -> Path:
-    sources = sorted(SOURCES.glob("io/**/*.java"))
-    digest = hashlib.sha256(b"".join(s.read_bytes() for s in sources)).hexdigest()[:12]
-    out = BUILD / f"classes-{digest}"
+    return compiled("classes", sorted(SOURCES.glob("io/**/*.java")), resolve(POM, COMPILE_HADOOP))
+
+
+def compiled(name: str, sources: Sequence[Path], path: Sequence[Path]) -> Path:
+    """The folder of the classes, compiled where the sources or our own jars have changed."""
+    own = [jar for jar in path if jar.is_relative_to(ROOT) and jar.is_file()]
+    digest = hashlib.sha256(b"".join(p.read_bytes() for p in [*sources, *own])).hexdigest()[:12]
+    out = BUILD / f"{name}-{digest}"
     if not out.exists():
         BUILD.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix="classes-", dir=BUILD))
-        path = ":".join(str(jar) for jar in _resolve(POM, COMPILE_HADOOP))
-        _run(["javac", "--release", "11", "-Xlint:all", "-Werror", "-proc:none", "-cp", path,
-              "-d", str(made), *map(str, sources)])  # fmt: skip
+        made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=BUILD))
+        _run(["javac", "--release", "11", "-Xlint:all", "-Werror", "-proc:none",
+              "-cp", ":".join(map(str, path)), "-d", str(made), *map(str, sources)])  # fmt: skip
         try:
             made.rename(out)
         except OSError:  # another process was faster, with the same classes

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import shutil
 import subprocess
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import millpond_jars
-from tests.bench.jvm import BUILD, classpath, find_java
+from tests.bench.jvm import classpath, compiled, find_java
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,17 +43,7 @@ class Row:
 
 @cache
 def _classes() -> Path:
-    out = BUILD / f"probe-{hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]}"
-    if not out.exists():
-        made = out.with_suffix(".new")
-        shutil.rmtree(made, ignore_errors=True)
-        path = ":".join(map(str, classpath("3.4.1", s3a=False)))
-        subprocess.run(
-            ["javac", "--release", "11", "-Xlint:all", "-Werror", "-proc:none", "-cp", path,
-             "-d", made, SOURCE], check=True,
-        )  # fmt: skip
-        made.rename(out)
-    return out
+    return compiled("probe", [SOURCE], classpath("3.4.1", s3a=False))
 
 
 class Probe:

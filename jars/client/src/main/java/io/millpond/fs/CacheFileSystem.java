@@ -34,7 +34,7 @@ import org.apache.hadoop.security.UserGroupInformation;
  * <p>Methods that name types of Hadoop 3 are never called on Hadoop 2.7, and hand over to classes
  * that are not loaded there.
  */
-public final class CacheFileSystem extends ReadOnlyFileSystem {
+public class CacheFileSystem extends ReadOnlyFileSystem {
     static final String SCHEME = Names.SCHEME;
     private static final String CAPABILITY = "fs.capability.";
 

@@ -82,7 +82,7 @@ class CacheInputStream extends FSInputStream implements ByteBufferReadable, CanU
 
     @Override
     public final int read(long at, byte[] dst, int offset, int count) throws IOException {
-        checkPositioned(at);
+        checkPositioned(at, dst);
         java.util.Objects.checkFromIndexSize(offset, count, dst.length);
         if (count == 0) {
             return 0;
@@ -97,9 +97,9 @@ class CacheInputStream extends FSInputStream implements ByteBufferReadable, CanU
 
     @Override
     public final void readFully(long at, byte[] dst, int offset, int count) throws IOException {
-        checkPositioned(at);
+        checkPositioned(at, dst);
         java.util.Objects.checkFromIndexSize(offset, count, dst.length);
-        if (at + count > length) {
+        if (count > length - at) {
             throw new EOFException(FSExceptionMessages.EOF_IN_READ_FULLY);
         }
         int done = 0;
@@ -111,6 +111,7 @@ class CacheInputStream extends FSInputStream implements ByteBufferReadable, CanU
 
     @Override
     public final void readFully(long at, byte[] dst) throws IOException {
+        checkPositioned(at, dst);
         readFully(at, dst, 0, dst.length);
     }
 
@@ -185,6 +186,13 @@ class CacheInputStream extends FSInputStream implements ByteBufferReadable, CanU
     final void checkOpen() throws IOException {
         if (closed) {
             throw new IOException(FSExceptionMessages.STREAM_IS_CLOSED);
+        }
+    }
+
+    private void checkPositioned(long at, byte[] dst) throws IOException {
+        checkPositioned(at);
+        if (dst == null) {
+            throw new IllegalArgumentException("Null buffer");
         }
     }
 

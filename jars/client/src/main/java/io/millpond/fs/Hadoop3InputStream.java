@@ -55,7 +55,7 @@ final class Hadoop3InputStream extends CacheInputStream
     public void readFully(long at, ByteBuffer dst) throws IOException {
         checkPositioned(at);
         int count = dst.remaining();
-        if (at + count > length()) {
+        if (count > length() - at) {
             throw new EOFException(FSExceptionMessages.EOF_IN_READ_FULLY);
         }
         long next = at;

@@ -82,7 +82,12 @@ final class Hadoop3Open {
         return number(options, LENGTH);
     }
 
+    /** What is no whole number is ignored: such options are hints, and come as text. */
     private static long number(Configuration options, String key) {
-        return options.get(key) == null ? Plan.UNKNOWN : options.getLong(key, Plan.UNKNOWN);
+        try {
+            return options.get(key) == null ? Plan.UNKNOWN : options.getLong(key, Plan.UNKNOWN);
+        } catch (NumberFormatException e) {
+            return Plan.UNKNOWN;
+        }
     }
 }

@@ -1,11 +1,13 @@
 package io.millpond.fs;
 
-/** A file operation on a directory. */
-public final class IsADirectoryException extends MillpondException {
+import java.io.FileNotFoundException;
+
+/** A file operation on a directory. Hadoop's contract: there is no such file. */
+public final class IsADirectoryException extends FileNotFoundException implements Fault {
     private static final long serialVersionUID = 1;
 
     public IsADirectoryException(String problem, String cause, String remedy) {
-        super(problem, cause, remedy);
+        super(Fault.line(problem, cause, remedy));
     }
 
     @Override
