@@ -49,6 +49,7 @@ class Site:
         self._conf = directory / "conf.xml"
         settings = {
             "fs.cache.impl": "io.millpond.fs.StoreWritingFileSystem",
+            "fs.cache.silence.ms": "10000",  # a busy machine is no reason to read the store
             "hadoop.tmp.dir": str(directory / "tmp"),
             **conf,
         }
