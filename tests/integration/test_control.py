@@ -6,8 +6,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,7 @@ from millpond import control as package
 from millpond import errors
 from millpond.control import Control
 from millpond.control import client as client_module
+from millpond.server.grpc_server import SLOW_CALLS
 from millpond.settings import Settings
 from millpond.wire import millpond_pb2 as wire
 from millpond.wire import service
@@ -271,6 +275,50 @@ def test_a_directory_that_is_gone_comes_back(tmp_path: Path) -> None:
                 assert time.monotonic() < until
                 time.sleep(0.02)
         assert (tmp_path / "c" / service.CHANGE_TOKEN).read_text() == token
+
+
+def test_slow_calls_leave_room_for_quick_ones(
+    sidecar: LoopSidecar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, waiting = threading.Event(), threading.Semaphore(0)
+
+    def evict(_: str) -> tuple[int, int]:
+        waiting.release()
+        assert go.wait(60)
+        return 0, 0
+
+    monkeypatch.setattr(sidecar.sidecar.namespace, "evict", evict)
+    with ThreadPoolExecutor(SLOW_CALLS) as pool:
+        calls = [pool.submit(sidecar.control.evict, "/") for _ in range(SLOW_CALLS)]
+        try:
+            for _ in calls:
+                assert waiting.acquire(timeout=20)
+            with pytest.raises(errors.Overloaded, match="stacks"):
+                sidecar.control.refresh("/")
+            assert sidecar.control.stats().version
+            assert "in evict" in sidecar.control.stacks().text
+        finally:
+            go.set()
+        assert [call.result(20).files for call in calls] == [0] * SLOW_CALLS
+    assert sidecar.control.refresh("/").files == 0
+
+
+def test_bytes_that_are_no_grpc_harm_nobody(sidecar: LoopSidecar) -> None:
+    idle = []
+    for _ in range(50):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(20)
+        sock.connect(str(sidecar.directory / service.SOCKET))
+        idle.append(sock)
+    with suppress(OSError):  # closed as soon as it is seen to be none
+        for _ in range(64):
+            idle[0].sendall(os.urandom(65536))
+    with suppress(ConnectionError):
+        while idle[0].recv(65536):
+            pass
+    assert sidecar.control.stats().version
+    for sock in idle:
+        sock.close()
 
 
 def test_the_example_of_the_page_runs(

@@ -15,18 +15,25 @@ import logging
 import os
 import threading
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import grpc
 
-from millpond.errors import CacheDirUnusable, MillpondError, PermissionDenied, Unauthenticated
+from millpond.errors import (
+    CacheDirUnusable,
+    MillpondError,
+    Overloaded,
+    PermissionDenied,
+    Unauthenticated,
+)
 from millpond.server import replies
 from millpond.server.admin import READS
 from millpond.server.workers import Workers
 from millpond.wire import service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import ThreadPoolExecutor
     from pathlib import Path
 
@@ -36,6 +43,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 THREADS = 16
+SLOW_CALLS = 12
+"""Calls that may wait for a store or a disk, at once; the other threads are for ``QUICK`` ones."""
+QUICK = frozenset({"mounts", "pins", "settings", "stacks", "stats"})
 GRACE_S = 1.0
 _MAX_TEXT = 1000
 _OPTIONS = [
@@ -69,6 +79,7 @@ class ControlServer:
         self._path: Path | None = None
         self._gid = -1
         self._lock = threading.Lock()
+        self._slow = threading.BoundedSemaphore(SLOW_CALLS)
 
     def listen(self, directory: Path, gid: int) -> None:
         """Listen in a cache directory that is ours. Raises CacheDirUnusable."""
@@ -113,7 +124,8 @@ class ControlServer:
         def behaviour(request: Any, context: grpc.ServicerContext) -> Any:
             try:
                 self._authorise(method, context)
-                reply = handle(request)
+                with self._room(method):
+                    reply = handle(request)
             except Exception as e:
                 if not isinstance(e, MillpondError):
                     log.exception("%s failed", method.name)
@@ -126,6 +138,23 @@ class ControlServer:
             request_deserializer=method.request.FromString,
             response_serializer=method.reply.SerializeToString,
         )
+
+    @contextmanager
+    def _room(self, method: Method) -> Iterator[None]:
+        """Raises Overloaded where too many slow calls run: quick ones are answered all the same."""
+        if method.handler in QUICK:
+            yield
+            return
+        if not self._slow.acquire(blocking=False):
+            raise Overloaded(
+                "the sidecar has too many calls of control in hand",
+                cause=f"{SLOW_CALLS} wait for stores or disks",
+                remedy="Try again; `millpond stacks` shows what they wait for",
+            )
+        try:
+            yield
+        finally:
+            self._slow.release()
 
     def _authorise(self, method: Method, context: grpc.ServicerContext) -> None:
         """Raises Unauthenticated, PermissionDenied."""
