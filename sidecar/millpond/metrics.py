@@ -72,6 +72,9 @@ MISS_BYTES = _declare(
     "miss_bytes_total", "counter", "Bytes that clients asked for and that were absent."
 )
 MISS_READS = _declare("miss_reads_total", "counter", "Fill requests that lacked a page.")
+MISSES = _declare(
+    "misses_total", "counter", "Fill requests that lacked a page, by why it was absent.", "reason"
+)
 WARM_UP_BYTES = _declare("warm_up_bytes_total", "counter", "Absent bytes asked for by warm-up.")
 FETCHES = _declare("fetches_total", "counter", "Ranged reads of stores, by outcome.", "outcome")
 FETCHED_BYTES = _declare("fetched_bytes_total", "counter", "Bytes that fetches brought.")
@@ -140,6 +143,14 @@ FALLBACKS = {
     "local_io": "the node's disk, or its limit of open files",
 }
 """Why clients read from the store directly: counters ``fallback_<reason>``."""
+MISS_REASONS = {
+    "never_read": "nobody had read it, or longer ago than is remembered",
+    "evicted": "evicted: space was needed",
+    "version_changed": "the file was replaced since",
+    "dropped": "removed by hand, by a time limit, or by refresh",
+    "bad": "a page had failed its checksum",
+}
+"""Why what was asked for was absent: label ``reason`` of ``millpond_misses_total``."""
 FILL_RESULTS = {
     "present": "fetched, then read from the block file",
     "inline": "fetched and sent along (1 MiB at most)",
@@ -277,8 +288,9 @@ def document() -> str:
         "Fallbacks", "`millpond_client_total`, label `name`",
         {f"fallback_{k}": v for k, v in FALLBACKS.items()},
     )  # fmt: skip
+    misses = _named("Misses", "`millpond_misses_total`, label `reason`", MISS_REASONS)
     results = _named("Fills", "`millpond_fills_total`, label `result`", FILL_RESULTS)
-    return f"{head}\n{table}\n{fallbacks}{results}"
+    return f"{head}\n{table}\n{fallbacks}{misses}{results}"
 
 
 def _named(title: str, where: str, words: Mapping[str, str]) -> str:

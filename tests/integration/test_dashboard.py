@@ -91,6 +91,7 @@ def test_the_page_says_what_the_sidecar_did(sidecar: LoopSidecar) -> None:
     assert "Hits by bytes 75.0 %" in text
     assert "Hits by reads 90.0 %" in text
     assert "Saved 3 MiB" in text
+    assert re.search(r"Misses, by reason .*never_read\D+ 1 ", text), text
     assert re.search(r"silence\D+0.4 s 4 breaker_open\D+ 2", text), text
     assert re.search(r"python 0\.\S+ \S+ \d+ .{1,12} 3 MiB 1 MiB 0 B 2 MiB", text), text
     assert "rotten pages found 0" in text

@@ -17,6 +17,7 @@ from millpond import metrics as m
 from millpond.client import CacheFileSystem
 from millpond.model.paths import block_name
 from millpond.model.sizes import BLOCK_BYTES, MIB
+from millpond.server.shell import HOLD_S
 from millpond.settings import Settings
 from tests.fixtures.sidecar import LoopSidecar
 
@@ -114,11 +115,29 @@ def test_what_a_fill_brought_ahead_is_no_hit(sidecar: LoopSidecar) -> None:
 
 def test_a_block_that_python_reads_is_not_the_next_to_go(sidecar: LoopSidecar) -> None:
     first, second, third = (fill(sidecar, name) for name in "abc")
+    held = time.monotonic() + HOLD_S  # until then what was filled stays, whoever reads it
+    until(lambda: time.monotonic() > held)
     fs(sidecar).cat("/data/a", start=0, end=10)
     until(lambda: told(sidecar, "hit_reads") > 0)
     fill(sidecar, "d")
     until(lambda: told(sidecar, "evicted_blocks") > 0)
     assert [p.exists() for p in (first, second, third)] == [True, False, True]
+
+
+def test_misses_are_counted_by_why_a_block_was_not_here(sidecar: LoopSidecar) -> None:
+    def reasons() -> dict[str, float]:
+        return {labels[0]: n for labels, n in sidecar.sidecar.metrics.values(m.MISSES).items()}
+
+    places = {name: fill(sidecar, name) for name in "abcd"}  # there is room for three
+    until(lambda: told(sidecar, "evicted_blocks") == 1)
+    assert reasons() == {"never_read": 4}
+    [gone] = [name for name, place in places.items() if not place.exists()]
+    fill(sidecar, gone)
+    assert reasons() == {"never_read": 4, "evicted": 1}
+    sidecar.control.evict(f"/data/{gone}")
+    fill(sidecar, gone)
+    assert reasons() == {"never_read": 4, "evicted": 1, "dropped": 1}
+    assert sum(reasons().values()) == told(sidecar, "miss_reads")
 
 
 def test_a_program_that_reads_and_ends_is_counted(sidecar: LoopSidecar) -> None:

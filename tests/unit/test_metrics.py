@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from millpond.metrics import (
     FALLBACKS,
     FILL_RESULTS,
     MAX_CLIENT_COUNTERS,
+    MISS_REASONS,
     Metrics,
 )
+from millpond.store.history import Loss
 
 
 def parsed(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -78,10 +81,20 @@ def test_every_reason_of_a_client_is_explained() -> None:
     assert of_java | of_python <= FALLBACKS.keys()
 
 
+def test_every_reason_of_a_miss_is_explained() -> None:
+    assert {loss.name.lower() for loss in Loss} <= MISS_REASONS.keys()
+
+
 def test_every_answer_to_a_fill_is_explained() -> None:
     server = Path(__file__).parents[2] / "sidecar/millpond/server"
-    code = "".join(p.read_text() for p in server.rglob("*.py"))
-    direct = set(re.findall(r'[dD]irect\((?:[\w.]+, )+"(\w+)"', code))
+    calls = [
+        node
+        for path in server.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and re.search(r"[dD]irect$", ast.unparse(node.func))
+    ]
+    constants = (a for call in calls for a in call.args if isinstance(a, ast.Constant))
+    direct = {str(a.value) for a in constants}
     assert len(direct) > 3
     assert {f"direct_{reason}" for reason in direct} <= FILL_RESULTS.keys()
 

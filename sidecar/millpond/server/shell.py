@@ -20,6 +20,7 @@ from millpond.server.fetcher import Arrival, Ended, Fetcher, Job
 from millpond.server.pending import Pending
 from millpond.server.prepare import Located, Prepared, Preparer, check_ranges, read_ranges
 from millpond.server.workers import Workers
+from millpond.store.space import block_key
 from millpond.wire import millpond_pb2 as wire
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class FillService:
     ) -> None:
         self._loop = loop
         self._store = store
+        self._namespace = namespace
         self._metrics = metrics
         self._disk = disk
         self._lookups = lookups
@@ -197,7 +199,19 @@ class FillService:
         else:
             self._metrics.add(m.MISS_BYTES, missing)
             self._metrics.add(m.MISS_READS)
+            self._metrics.add(m.MISSES, 1, self._reason(pending, present))
             visitor.miss_bytes += missing
+
+    def _reason(self, pending: Pending, present: PageMap) -> str:
+        """Why the first page that is missed is not here; from memory."""
+        assert pending.located is not None
+        info = pending.located.info
+        block = next(b for b, bits in pending.demand.items() if bits & ~present[b])
+        lost = self._store.history.last(block_key(info.file_id, block))
+        if lost is not None:
+            return lost.name.lower()
+        changed = self._namespace.last_change_ms(info.store_path)
+        return "never_read" if changed is None else "version_changed"
 
     # -- what the core says ------------------------------------------------------------------
 

@@ -31,8 +31,8 @@ def page(history: History | None = None, **changed: object) -> Page:
     facts: dict[str, object] = {
         "state": "ok", "name": "node", "at": "now", "uptime_s": 7200.0, "now_s": 10_000.0,
         "totals": Totals(), "stats": stats(), "mounts": [], "store_requests": {},
-        "store_bytes": {}, "left_out": {}, "fills": {}, "bypassed": {}, "told": {}, "visitors": [],
-        "users": {},
+        "store_bytes": {}, "left_out": {}, "fills": {}, "misses": {}, "bypassed": {},
+        "told": {}, "visitors": [], "users": {},
         "in_hand": 0, "fetching": 0, "flying_bytes": 0.0,
     }  # fmt: skip
     return build(Facts(**facts | changed), history or History(), WINDOWS["1h"])  # type: ignore[arg-type]
@@ -46,7 +46,7 @@ def test_a_sidecar_that_did_nothing_yet_has_a_page() -> None:
     made = page()
     assert [t.value for t in made.tiles] == ["-", "-", "0 B", "0", "0 B", "25 GiB"]
     assert [t.title for t in made.tables if not t.rows] == [
-        "Mounts", "Who reads", "Read directly because", "Misses, by answer",
+        "Mounts", "Who reads", "Misses, by reason", "Read directly because", "Fills, by answer",
     ]  # fmt: skip
     assert all(not c.tips or c.title == "Disk used" for c in made.charts)
 

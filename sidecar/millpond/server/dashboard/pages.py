@@ -135,6 +135,7 @@ class Dashboard:
             store_bytes=values.values(m.STORE_BYTES),
             left_out=values.values(m.STORE_LEFT_OUT),
             fills=values.values(m.FILLS),
+            misses=values.values(m.MISSES),
             bypassed=values.values(m.BYPASSED),
             told=values.client_counters(),
             visitors=self._verbs.visitors.recent(now),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from millpond import __version__
-from millpond.metrics import FALLBACKS, FILL_RESULTS, hit_ratio
+from millpond.metrics import FALLBACKS, FILL_RESULTS, MISS_REASONS, hit_ratio
 from millpond.server.dashboard import charts
 from millpond.server.dashboard.charts import Chart, Series
 from millpond.units import format_percent, format_size
@@ -64,6 +64,7 @@ class Facts:
     store_bytes: Mapping[Labels, float]
     left_out: Mapping[Labels, float]
     fills: Mapping[Labels, float]
+    misses: Mapping[Labels, float]
     bypassed: Mapping[Labels, float]
     told: Mapping[str, int]
     visitors: Sequence[Visitor]
@@ -128,6 +129,7 @@ def build(facts: Facts, history: History, window: Window) -> Page:
         tables=[
             _mounts(facts),
             _clients(facts),
+            _misses(facts),
             _fallbacks(facts),
             _fills(facts),
             _disks(facts),
@@ -232,7 +234,7 @@ def _mounts(facts: Facts) -> Table:
             for kind in ("head", "list", "get", "retries")
         ]
         read = format_size(facts.store_bytes.get((mount.path,), 0))
-        bounds = [show_bound(mount.list_freshness_ms), show_bound(mount.freshness_ms)]
+        bounds = [show_duration(ms / 1000) for ms in (mount.list_freshness_ms, mount.freshness_ms)]
         rows.append([mount.path, *asked, read, *bounds])
     odd = sum(facts.left_out.values())
     note = "`millpond mount ls` says which stores these are."
@@ -268,11 +270,16 @@ def _fallbacks(facts: Facts) -> Table:
     )
 
 
+def _misses(facts: Facts) -> Table:
+    reasons = {labels[0]: int(v) for labels, v in facts.misses.items()}
+    return _counts(
+        "Misses, by reason", "reason", reasons, MISS_REASONS, "Nothing was missed so far"
+    )
+
+
 def _fills(facts: Facts) -> Table:
     answers = {labels[0]: int(v) for labels, v in facts.fills.items()}
-    return _counts(
-        "Misses, by answer", "answer", answers, FILL_RESULTS, "Nothing was missed so far"
-    )
+    return _counts("Fills, by answer", "answer", answers, FILL_RESULTS, "Nothing was asked for")
 
 
 def _bypassed(facts: Facts) -> list[Table]:
@@ -322,8 +329,3 @@ def show_duration(seconds: float) -> str:
 
 def show_ago(seconds: float) -> str:
     return "now" if seconds < 5 else f"{show_duration(seconds)} ago"
-
-
-def show_bound(milliseconds: int) -> str:
-    """How long an answer is believed."""
-    return "asked each time" if milliseconds == 0 else show_duration(milliseconds / 1000)
