@@ -113,6 +113,7 @@ MOUNT_BYTES = _declare(
 )  # fmt: skip
 PINNED_BYTES = _declare("pinned_bytes", "gauge", "Bytes on disk that pins keep from eviction.")
 CORRUPT_PAGES = _declare("corrupt_pages_total", "counter", "Pages that failed their checksum.")
+DISKS_DROPPED = _declare("disks_dropped", "gauge", "Further cache disks that failed, not used.")
 SCRUBBED_BYTES = _declare(
     "scrubbed_bytes_total", "counter", "Bytes that the scrubber compared with their checksums."
 )

@@ -99,6 +99,12 @@ _LOOPBACK = Kind(str, "a loopback address, such as 127.0.0.1 or ::1", _is_loopba
 _PATH = Kind(
     lambda text: Path(text).expanduser(), "an absolute path", lambda p: Path(p).is_absolute()
 )
+_PATHS = Kind(
+    lambda text: tuple(Path(n).expanduser() for n in _names(text)),
+    "absolute paths, separated by commas",
+    lambda v: all(p.is_absolute() for p in v),
+    lambda v: ",".join(map(str, v)),
+)
 _ALIASES = Kind(
     _names,
     "host names or addresses, separated by commas; never localhost",
@@ -125,10 +131,15 @@ class Settings:
         "/var/lib/millpond where it exists or root runs the sidecar, else ~/.cache/millpond.",
         "MILLPOND_DIR",
     )  # fmt: skip
+    cache_dirs: tuple[Path, ...] = _setting(
+        _PATHS, (),
+        "Directories of the sidecar's own on further disks, for blocks alone. One that fails is "
+        "dropped until the next start.",
+    )  # fmt: skip
     cache_capacity_bytes: int | None = _setting(
         _size(64 << 20, 1 << 50, auto=True), None,
-        "Disk space the cache may use. auto: what it used before; at first start 80 % of what is "
-        "free.",
+        "Disk space the cache may use, on all its disks. auto: what it used before; at first start "
+        "80 % of what is free.",
         running=True,
     )  # fmt: skip
     cache_policy: str = _setting(

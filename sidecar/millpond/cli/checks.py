@@ -174,6 +174,14 @@ def sidecar(settings: Settings) -> Iterator[Finding]:
                 "sidecar", f"runs {stats.version}, this command is {millpond.__version__}",
                 "Restart the sidecar after an upgrade",
             )  # fmt: skip
+        for root, why in sorted(stats.disks.items()):
+            if why:
+                yield problem(
+                    f"disk {root}", f"dropped: {why}",
+                    "Repair or unname it (cache_dirs), then restart the sidecar",
+                )  # fmt: skip
+            else:
+                yield ok(f"disk {root}", "holds blocks")
         if bad := stats.counters["corrupt_pages"]:
             yield warning("pages", BAD_PAGES.format(bad), BAD_PAGES_REMEDY)
         else:

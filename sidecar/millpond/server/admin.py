@@ -133,6 +133,7 @@ class Admin:
             version=__version__,
             counters=counters,
             mounts=mounts,
+            disks=dict(self._store.disks()),
             part_bytes={mount: size for mount, (size, _) in self._store.parts().items()},
         )
 

@@ -58,6 +58,7 @@ class Gauges:
             values.set(m.MOUNT_BYTES, size, mount)
         values.set(m.PINNED_BYTES, stats.pinned_bytes)
         values.set(m.CORRUPT_PAGES, stats.corrupt_pages)
+        values.set(m.DISKS_DROPPED, sum(bool(why) for _, why in self._store.disks()))
         values.set(m.SCRUBBED_BYTES, stats.scrubbed_bytes)
         values.clear(m.STORE_REQUESTS)
         values.clear(m.STORE_BYTES)

@@ -160,6 +160,7 @@ class Sidecar:
             aliases=self.aliases,
             pin_share=s.pin_share,
             await_pins=True,
+            disks=s.cache_dirs,
         )
 
     def _open_namespace(self) -> Namespace:

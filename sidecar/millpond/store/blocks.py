@@ -21,8 +21,8 @@ from crc32c import crc32c
 
 from millpond.errors import Corrupt, MillpondError, NoSpace, UnknownFormat
 from millpond.model.block import READ_BYTES, Header, page_offset
-from millpond.model.paths import block_name
 from millpond.model.sizes import PAGE_BYTES, PAGES_PER_BLOCK, page_count, page_mask, runs
+from millpond.store.block_files import BlockFiles
 from millpond.store.content import COMMON
 from millpond.store.disk import as_error, is_full
 from millpond.store.history import Loss
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from millpond.store.history import History
     from millpond.store.space import Space
     from millpond.store.tree import Tree
+    from millpond.store.volumes import Volumes
 
 log = logging.getLogger(__name__)
 _STRIPES = 64
@@ -48,8 +49,9 @@ _HOLDS_SWEPT_AT = 4096
 class Blocks:
     """The block files of one cache dir."""
 
-    def __init__(self, tree: Tree, space: Space, history: History) -> None:
+    def __init__(self, tree: Tree, space: Space, history: History, volumes: Volumes) -> None:
         self.disk = tree.disk
+        self._files = BlockFiles(tree, volumes)
         self._tree, self._space, self._history = tree, space, history
         self._stripes = [threading.Lock() for _ in range(_STRIPES)]
         self._open: dict[bytes, BlockWriter] = {}
@@ -137,9 +139,9 @@ class Blocks:
 
     def _existing(self, key: bytes, valid_bytes: int) -> BlockWriter | None:
         """The block that is there, if it is sound; what is not sound is taken away."""
-        path = self._path(*_parts(key))
+        path = self._files.path(key)
         try:
-            fd = self.disk.open(path, os.O_RDWR)
+            fd = self._files.open(key, os.O_RDWR)
         except FileNotFoundError:
             return None
         try:
@@ -152,9 +154,13 @@ class Blocks:
             self._tree.set_aside(path, str(e))
         except Corrupt as e:
             self.disk.close(fd)
-            self.disk.unlink(path)
+            self._files.unlink(key)
             self._history.add(key, Loss.BAD)
             self._say_bad(key, str(e))
+        except OSError as e:
+            self.disk.close(fd)
+            if not self._files.failed(key, e):
+                raise
         except BaseException:
             self.disk.close(fd)
             raise
@@ -172,32 +178,11 @@ class Blocks:
     def _create(self, key: bytes, valid_bytes: int) -> BlockWriter | None:
         """A new block, linked; None if one appeared under the name meanwhile."""
         header = Header(*_parts(key), valid_bytes, secrets.randbits(64))
-        staged, fd = self._tree.stage()
         try:
-            try:
-                self.disk.pwrite(fd, header.pack(crc32c), 0)
-                self.disk.truncate(fd, header.file_bytes)
-                self._link(staged, self._path(*_parts(key)))
-            finally:
-                with contextlib.suppress(FileNotFoundError):
-                    self.disk.unlink(staged)
-            return BlockWriter(self, header, fd, 0, array("I", bytes(4 * PAGES_PER_BLOCK)))
+            fd = self._files.create(key, header.pack(crc32c), header.file_bytes)
         except FileExistsError:
-            self.disk.close(fd)
             return None
-        except BaseException:
-            self.disk.close(fd)
-            raise
-
-    def _link(self, staged: Path, path: Path) -> None:
-        while True:  # the directory may vanish with the last block of the file
-            try:
-                self.disk.link(staged, path)
-                return
-            except FileNotFoundError:
-                if not staged.exists():
-                    raise
-                self._tree.make_dir(path.parent)
+        return BlockWriter(self, header, fd, 0, array("I", bytes(4 * PAGES_PER_BLOCK)))
 
     def give_back(self, writer: BlockWriter) -> None:
         key = block_key(writer.file_id, writer.block)
@@ -255,7 +240,7 @@ class Blocks:
         log.warning(
             "removed the bad block file %s: %s. The store has its data; check the disk's health "
             "(smartctl, the kernel's log)",
-            self._path(*_parts(key)), why,
+            self._files.path(key), why,
         )  # fmt: skip
 
     # -- reading
@@ -284,7 +269,12 @@ class Blocks:
             wanted = page_mask(first, last)
             if not 0 <= start <= end <= header.valid_bytes or present & wanted != wanted:
                 return None
-            data = read_pages(self.disk, fd, header, crcs, first, last)
+            try:
+                data = read_pages(self.disk, fd, header, crcs, first, last)
+            except OSError as e:
+                if not self._files.failed(key, e):
+                    raise as_error(e, "reading a block") from e
+                return None
         if data is None:
             self._remove_bad(key, header.generation)
             return None
@@ -332,24 +322,23 @@ class Blocks:
     def _uncached(self, key: bytes, fd: int) -> Iterator[int]:
         """The file behind ``fd`` opened past the page cache; -1 if it lost its name."""
         try:
-            direct = self.disk.open_uncached(self._path(*_parts(key)))
+            direct = self._files.open_uncached(key)
         except FileNotFoundError:
             yield -1
             return
         except OSError as e:
             raise as_error(e, "checking a block") from e
         try:
-            same = self.disk.stat(direct).st_ino == self.disk.stat(fd).st_ino
-            yield direct if same else -1
+            yield direct if os.path.samestat(self.disk.stat(direct), self.disk.stat(fd)) else -1
         finally:
             self.disk.close(direct)
 
     @contextlib.contextmanager
     def _looking(self, key: bytes) -> Iterator[tuple[int, Header, int, memoryview] | None]:
         """The block file opened for reading; None if it is absent or unsound (then removed)."""
-        path = self._path(*_parts(key))
+        path = self._files.path(key)
         try:
-            fd = self.disk.open(path, os.O_RDONLY)
+            fd = self._files.open(key, os.O_RDONLY)
         except FileNotFoundError:
             if key not in self._open and self._space.drop(self._space.content, key):
                 self._history.add(key, Loss.DROPPED)
@@ -365,13 +354,15 @@ class Blocks:
                 found = None
                 self._take_away(key, fd, e)
             except OSError as e:
-                raise as_error(e, "reading a block") from e
+                if not self._files.failed(key, e):
+                    raise as_error(e, "reading a block") from e
+                found = None
             yield found
         finally:
             self.disk.close(fd)
 
     def _take_away(self, key: bytes, fd: int, why: MillpondError) -> None:
-        path = self._path(*_parts(key))
+        path = self._files.path(key)
         with self._stripe(key):
             try:
                 if os.stat(path).st_ino != self.disk.stat(fd).st_ino:
@@ -402,7 +393,7 @@ class Blocks:
 
     def _generation(self, key: bytes) -> int | None:
         try:
-            fd = self.disk.open(self._path(*_parts(key)), os.O_RDONLY)
+            fd = self._files.open(key, os.O_RDONLY)
         except OSError:
             return None
         try:
@@ -413,16 +404,12 @@ class Blocks:
             self.disk.close(fd)
 
     def _unlink(self, key: bytes, why: Loss) -> int:
-        path = self._path(*_parts(key))
         try:
-            with contextlib.suppress(FileNotFoundError):
-                self.disk.unlink(path)
+            self._files.unlink(key)
         except OSError as e:
             raise as_error(e, "unlinking a block") from e
         if size := self._forget(key):
             self._history.add(key, why)
-        with contextlib.suppress(OSError):  # others are in it, or it is gone
-            os.rmdir(path.parent)
         return size
 
     def _forget(self, key: bytes) -> int:
@@ -434,8 +421,29 @@ class Blocks:
 
     def of_file(self, file_id: bytes) -> set[int]:
         """The numbers of a file version's blocks on disk."""
-        numbers = (int(n) for n in _names(self._path(file_id, 0).parent) if n.isdecimal())
+        numbers = (
+            int(n) for n in _names(self._files.path(block_key(file_id, 0)).parent) if n.isdecimal()
+        )
         return {n for n in numbers if n < 1 << 32}
+
+    def settle(self, number: int, key: bytes) -> None:
+        """A file was found on a volume: its name leads to it from now on, or it is taken away."""
+        with self._stripe(key):
+            self._files.settle(number, key)
+
+    def volume_dropped(self) -> None:
+        """Writers of blocks that are absent now write for nobody."""
+        with self._open_lock:
+            writers = list(self._open.values())
+        for writer in writers:
+            if not self._files.path(block_key(writer.file_id, writer.block)).exists():
+                self.lost(writer)
+
+    def write_failed(self, writer: BlockWriter, error: OSError) -> MillpondError:
+        """What a write that failed means; a failing volume is dropped, and is no more than full."""
+        if self._files.failed(block_key(writer.file_id, writer.block), error):
+            return NoSpace("the cache disk failed", cause=str(error))
+        return as_error(error, "filling a block")
 
     def drop_file(self, file_id: bytes) -> int:
         """Unlink every block of a file version; the bytes freed."""
@@ -456,9 +464,6 @@ class Blocks:
                         freed += self.drop_file(file_id)
                         files += 1
         return files, freed
-
-    def _path(self, file_id: bytes, block: int) -> Path:
-        return self._tree.directory / block_name(file_id, block)
 
     def _stripe(self, key: bytes) -> threading.Lock:
         assert len(key) == BLOCK_KEY_BYTES

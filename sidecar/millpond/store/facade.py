@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import re
 import secrets
 import threading
 import time
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from crc32c import crc32c
 
-from millpond.errors import Corrupt, InvalidSetting, MillpondError
+from millpond.errors import InvalidSetting, MillpondError
 from millpond.model.records import DirStamp, Meta, pack_mounts
 from millpond.store import node, snapshot
 from millpond.store.blocks import Blocks
@@ -30,6 +28,7 @@ from millpond.store.scrub import Scrubber
 from millpond.store.space import Space, Victim, block_key, meta_key
 from millpond.store.stats import StoreStats
 from millpond.store.tree import FILE_MODE, PRIVATE_MODE, Tree
+from millpond.store.volumes import Volumes
 
 if TYPE_CHECKING:
     import os
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 SNAPSHOT_EVERY_S = 60.0
 LOOK_EVERY_S = 1.0
-FIRST_SHARE = 0.80  # of the disk's free space, at first start
-_TOKEN = re.compile(r"[0-9a-f]{64}\Z")
 _TOKENS = {"token": FILE_MODE, "control.token": PRIVATE_MODE}
 
 
@@ -65,6 +62,7 @@ class BlockStore:
         aliases: Sequence[str],
         pin_share: float,
         await_pins: bool,
+        disks: Sequence[Path],
     ) -> None:
         chosen = policy_named(policy)
         if not 0 < low <= high <= 1:
@@ -73,20 +71,22 @@ class BlockStore:
                 remedy="Choose 0 < evict_low ≤ evict_high ≤ 1",
             )
         self._tree = tree
+        self._volumes = Volumes(tree)
+        self._volumes.open(disks)
         self.directory = tree.directory
         self.boot_id = uuid.UUID(Path("/proc/sys/kernel/random/boot_id").read_text().strip()).bytes
         self.instance = secrets.randbits(64)
         self._node_lock = threading.Lock()
-        self._node = self._load_node(capacity_bytes, aliases)
+        self._node = node.load_or_make(tree, capacity_bytes, aliases, self._statvfs)
         self.node_id = self._node["node.id"]
-        self._tokens = {name: self._load_token(name) for name in _TOKENS}
+        self._tokens = {name: node.load_token(tree, name, mode) for name, mode in _TOKENS.items()}
         self._epochs = Epochs(tree)
         capacity = int(self._node["capacity"])
         self._space = Space(chosen, capacity, high, low, self._statvfs)
         self._space.may_evict = not await_pins
         self._pin_share = pin_share
         self.history = History()
-        self._blocks = Blocks(tree, self._space, self.history)
+        self._blocks = Blocks(tree, self._space, self.history, self._volumes)
         self._metas = Metas(tree, self._space, self._epochs)
         self._scrubber = Scrubber(self._blocks, self._space, 0)
         self._space.blocked = self._blocks.in_use
@@ -103,6 +103,8 @@ class BlockStore:
         self._settle_in = threading.Event()
         self._saved_changes = -1
         self._closed = False
+        self._volumes.on_drop = self._volume_dropped
+        self._look_again = threading.Event()
         self._threads = [
             threading.Thread(target=self._reconcile, name="reconcile", daemon=True),
             threading.Thread(target=self._keep_house, name="housekeeper", daemon=True),
@@ -124,17 +126,20 @@ class BlockStore:
         aliases: Sequence[str] = (),
         pin_share: float = 0.5,
         await_pins: bool = False,
+        disks: Sequence[Path] = (),
         disk: Disk | None = None,
     ) -> BlockStore:
         """Take a cache directory, making it where it is absent.
 
-        ``capacity_bytes`` None: as remembered, else 80 % of what the disk has free. With
-        ``await_pins`` nothing is evicted before ``load_pins``. Raises CacheDirUnusable,
-        UnknownFormat (a newer release's directory), InvalidSetting.
+        ``disks`` hold blocks too, and may fail. ``capacity_bytes`` None: as remembered, else 80 %
+        of what all disks have free. With ``await_pins`` nothing is evicted before ``load_pins``.
+        Raises CacheDirUnusable, UnknownFormat (a newer release's directory), InvalidSetting.
         """
         tree = Tree(directory, disk)
         try:
-            return cls(tree, capacity_bytes, policy, high, low, aliases, pin_share, await_pins)
+            return cls(
+                tree, capacity_bytes, policy, high, low, aliases, pin_share, await_pins, disks
+            )  # fmt: skip
         except OSError as e:
             tree.close()
             raise as_error(e, "opening it") from e
@@ -143,22 +148,6 @@ class BlockStore:
             raise
 
     # -- who this node is
-
-    def _load_node(self, capacity_bytes: int | None, aliases: Sequence[str]) -> dict[str, str]:
-        path = self.directory / "node.properties"
-        try:
-            values = node.load(path) or node.new()
-        except Corrupt as e:
-            self._tree.set_aside(path, str(e))
-            values = node.new()
-        values["node.aliases"] = ",".join(aliases)
-        if capacity_bytes is not None:
-            values["capacity"] = str(capacity_bytes)
-        elif not values.get("capacity", "").isdecimal() or int(values["capacity"]) <= 0:
-            fs = self._statvfs()
-            values["capacity"] = str(int(fs.f_bavail * fs.f_frsize * FIRST_SHARE))
-        self._tree.replace("node.properties", node.render(values).encode(), durable=True)
-        return values
 
     @property
     def token(self) -> str:
@@ -169,16 +158,6 @@ class BlockStore:
     def control_token(self) -> str:
         """What is shown to change things: readable by this process's user alone."""
         return self._tokens["control.token"]
-
-    def _load_token(self, name: str) -> str:
-        path = self.directory / name
-        with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
-            token = path.read_text().strip()
-            if _TOKEN.match(token):
-                return token
-        token = secrets.token_hex(32)
-        self._tree.replace(name, token.encode(), durable=True, mode=_TOKENS[name])
-        return token
 
     def publish_node(self, **properties: str) -> None:
         """Merge ``properties`` into node.properties."""
@@ -401,18 +380,34 @@ class BlockStore:
         return True
 
     def _statvfs(self) -> os.statvfs_result:
-        return self._tree.disk.statvfs(self.directory)
+        return self._volumes.statvfs()
 
     # -- threads
 
     def _reconcile(self) -> None:
-        try:
-            work = Reconciler(self._tree, self._space, self._metas, self._stop.is_set)
-            if work.run():
-                self._reconciled.set()
-                log.info("the index agrees: %d added, %d dropped", work.added, work.dropped)
-        except (OSError, MillpondError) as e:
-            log.error("the index was not compared with the disk: %s", e)
+        """At the start, and after a disk was dropped."""
+        while not self._stop.is_set():
+            try:
+                work = Reconciler(
+                    self._tree, self._space, self._metas, self._blocks, self._volumes,
+                    self._stop.is_set,
+                )  # fmt: skip
+                if work.run():
+                    self._reconciled.set()
+                    log.info("the index agrees: %d added, %d dropped", work.added, work.dropped)
+            except (OSError, MillpondError) as e:
+                log.error("the index was not compared with the disk: %s", e)
+            self._look_again.wait()
+            self._look_again.clear()
+
+    def _volume_dropped(self) -> None:
+        self._blocks.volume_dropped()
+        self._look_again.set()
+
+    def disks(self) -> list[tuple[str, str]]:
+        """Further disks and why each is not used: "" where it is."""
+        live = [(str(v.root), "") for v in self._volumes.live.values()]
+        return live + [(str(d.root), d.why) for d in self._volumes.dropped]
 
     def _settle_parts(self) -> None:
         """Bring what is cached into the parts of their mounts, whenever a part is new."""
@@ -444,6 +439,7 @@ class BlockStore:
             if self._stop.is_set():
                 return
             try:
+                self._volumes.check()
                 self._space.tidy()
                 self._blocks.sweep_holds()
                 if time.monotonic() >= save_at:
@@ -470,6 +466,7 @@ class BlockStore:
         self._stop.set()
         self._space.pressure.set()
         self._settle_in.set()
+        self._look_again.set()
         self._reconciled.set()
         for thread in self._threads:
             thread.join()
@@ -478,4 +475,5 @@ class BlockStore:
         except OSError as e:
             log.warning("the index was not saved, the next start walks the disk: %s", e)
         finally:
+            self._volumes.close()
             self._tree.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import secrets
 import socket
 import uuid
 from typing import TYPE_CHECKING
@@ -10,10 +12,15 @@ from typing import TYPE_CHECKING
 from millpond.errors import Corrupt, InvalidRequest, UnknownFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import os
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from millpond.store.tree import Tree
+
 FORMAT = 1
+FIRST_SHARE = 0.80  # of the disks' free space, at first start
+_TOKEN = re.compile(r"[0-9a-f]{64}\Z")
 
 
 def parse(text: str) -> dict[str, str]:
@@ -63,6 +70,40 @@ def load(path: Path) -> dict[str, str] | None:
 def new() -> dict[str, str]:
     """The properties of a node that starts for the first time."""
     return {"format": str(FORMAT), "node.id": str(uuid.uuid4())}
+
+
+def load_or_make(
+    tree: Tree,
+    capacity_bytes: int | None,
+    aliases: Sequence[str],
+    statvfs: Callable[[], os.statvfs_result],
+) -> dict[str, str]:
+    """The properties of this start, written down. A capacity of None is that of before."""
+    path = tree.directory / "node.properties"
+    try:
+        values = load(path) or new()
+    except Corrupt as e:
+        tree.set_aside(path, str(e))
+        values = new()
+    values["node.aliases"] = ",".join(aliases)
+    if capacity_bytes is not None:
+        values["capacity"] = str(capacity_bytes)
+    elif not values.get("capacity", "").isdecimal() or int(values["capacity"]) <= 0:
+        fs = statvfs()
+        values["capacity"] = str(int(fs.f_bavail * fs.f_frsize * FIRST_SHARE))
+    tree.replace("node.properties", render(values).encode(), durable=True)
+    return values
+
+
+def load_token(tree: Tree, name: str, mode: int) -> str:
+    """The token in a file of the cache dir, made where there is no sound one."""
+    with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
+        token = (tree.directory / name).read_text().strip()
+        if _TOKEN.match(token):
+            return token
+    token = secrets.token_hex(32)
+    tree.replace(name, token.encode(), durable=True, mode=mode)
+    return token
 
 
 def own_names() -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Reconcile: the index is made to say what the disk says, while the sidecar serves.
 
-One walk over blocks, metas and stamps adds what the index does not know and corrects sizes; then
+One walk over blocks, metas and stamps (and before it over the volumes, whose files no name may
+lead to after a crash) adds what the index does not know and corrects sizes; then
 every entry that the walk did not meet, and that is still absent when looked at, is dropped.
 """
 
@@ -16,14 +17,17 @@ from millpond.store.index import FREE
 from millpond.store.meta import on_disk
 from millpond.store.segment import BLOCK_KEY_BYTES, META_BLOCK, is_block_key
 from millpond.store.space import block_key
+from millpond.store.tree import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from millpond.store.blocks import Blocks
     from millpond.store.meta import Metas
     from millpond.store.segment import Segment
     from millpond.store.space import Kind, Space
     from millpond.store.tree import Tree
+    from millpond.store.volumes import Volumes
 
 _PAUSE_EVERY = 256  # files; the pause lets threads with work to do go first
 _PAUSE_S = 0.0005
@@ -32,8 +36,12 @@ _PAUSE_S = 0.0005
 class Reconciler:
     """One reconciliation. ``stopped`` is asked between files."""
 
-    def __init__(self, tree: Tree, space: Space, metas: Metas, stopped: Callable[[], bool]) -> None:
+    def __init__(
+        self, tree: Tree, space: Space, metas: Metas, blocks: Blocks, volumes: Volumes,
+        stopped: Callable[[], bool],
+    ) -> None:  # fmt: skip
         self._tree, self._space, self._metas, self._stopped = tree, space, metas, stopped
+        self._blocks, self._volumes = blocks, volumes
         self.added = self.dropped = 0
 
     def run(self) -> bool:
@@ -58,6 +66,11 @@ class Reconciler:
     def _steps(self, seen: dict[str, bytearray]) -> Iterator[int]:
         step = 0
         space = self._space
+        for volume in list(self._volumes.live.values()):
+            for entry in files(volume.root / "blocks", 2):
+                with contextlib.suppress(OSError, ValueError, OverflowError):
+                    self._blocks.settle(volume.number, _key_of_block(entry.path))
+                yield (step := step + 1)
         for entry in self._tree.files("blocks", 2):
             with contextlib.suppress(OSError, ValueError, OverflowError):
                 self._meet(space.content, _key_of_block(entry.path), entry, seen)
@@ -109,7 +122,7 @@ class Reconciler:
             name = on_disk(self._space.names, digest) if digest else ""
         else:
             name = on_disk(segment, key)
-        if not name or not os.path.lexists(self._tree.directory / name):
+        if not name or not (self._tree.directory / name).exists():
             self.dropped += 1
             self._space.drop(self._space.kind_of(segment), key)
         return True

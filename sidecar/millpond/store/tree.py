@@ -153,13 +153,20 @@ class Tree:
         """A name in staging that nobody had before."""
         return self.directory / "staging" / f"{self._prefix}-{next(self._numbers)}"
 
-    def stage(self, mode: int = FILE_MODE) -> tuple[Path, int]:
-        """A new empty file in staging: its path and descriptor (read-write)."""
+    def stage(self, mode: int = FILE_MODE, *, root: Path | None = None) -> tuple[Path, int]:
+        """A new empty file in staging: its path and descriptor (read-write).
+
+        ``root``: of another disk of the cache, which has to be there.
+        """
         path = self.staging_name()
+        if root is not None:
+            path = root / "staging" / path.name
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
         try:
             fd = self.disk.open(path, flags)
         except FileNotFoundError:
+            if root is not None:
+                raise
             self.make_dir(path.parent)
             fd = self.disk.open(path, flags)
         self.disk.chmod(fd, mode)
@@ -212,11 +219,15 @@ class Tree:
 
     def set_aside(self, path: Path, why: str) -> None:
         """Move a file nobody here can read to ``aside/``: it may matter to a newer release."""
-        aside = self.directory / "aside"
         name = f"{time.time_ns()}-{'-'.join(path.relative_to(self.directory).parts)}"
+        found = path.resolve() if path.is_symlink() else path
+        root = found.parents[3] if path.is_symlink() else self.directory  # of a block on a volume
+        aside = root / "aside"
         try:
             self.make_dir(aside)
-            os.rename(path, aside / name)
+            os.rename(found, aside / name)
+            if found is not path:
+                path.unlink()
         except FileNotFoundError:
             return
         log.warning("set aside %s as %s: %s", path, aside / name, why)
@@ -226,7 +237,7 @@ class Tree:
 
     def files(self, room: str, depth: int) -> Iterator[os.DirEntry[str]]:
         """Regular files exactly ``depth`` directories below ``room``; what vanishes is skipped."""
-        yield from _walk(self.directory / room, depth)
+        yield from files(self.directory / room, depth)
 
     def close(self) -> None:
         """Give the lock back. Idempotent."""
@@ -235,7 +246,8 @@ class Tree:
             self._lock_fd = -1
 
 
-def _walk(directory: Path | str, depth: int) -> Iterator[os.DirEntry[str]]:
+def files(directory: Path | str, depth: int) -> Iterator[os.DirEntry[str]]:
+    """Files exactly ``depth`` directories below, by a link too; what vanishes is skipped."""
     try:
         entries = os.scandir(directory)
     except (FileNotFoundError, NotADirectoryError):
@@ -243,6 +255,6 @@ def _walk(directory: Path | str, depth: int) -> Iterator[os.DirEntry[str]]:
     with entries:
         for entry in entries:
             if depth and entry.is_dir(follow_symlinks=False):
-                yield from _walk(entry.path, depth - 1)
-            elif not depth and entry.is_file(follow_symlinks=False):
+                yield from files(entry.path, depth - 1)
+            elif not depth and entry.is_file():
                 yield entry

@@ -17,11 +17,12 @@ from millpond.model.block import (
     page_offset,
 )
 from millpond.model.sizes import PAGE_BYTES, page_count, page_mask, page_valid_bytes, runs
-from millpond.store.disk import as_error, is_full
+from millpond.store.disk import is_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from millpond.errors import MillpondError
     from millpond.store.disk import Disk
 
 FULL_DISK_TRIES = 4
@@ -38,6 +39,7 @@ class Keeper(Protocol):
     def grown(self, writer: BlockWriter, size: int) -> None: ...
     def lost(self, writer: BlockWriter) -> None: ...
     def found_bad(self, writer: BlockWriter) -> None: ...
+    def write_failed(self, writer: BlockWriter, error: OSError) -> MillpondError: ...
     def give_back(self, writer: BlockWriter) -> None: ...
 
 
@@ -103,7 +105,7 @@ class BlockWriter:
                 except OSError as e:
                     room = is_full(e) and attempt < FULL_DISK_TRIES
                     if not (room and keeper.make_room(size * attempt)):
-                        raise as_error(e, "filling a block") from e
+                        raise keeper.write_failed(self, e) from e
         finally:
             self._account()
             keeper.release(size)

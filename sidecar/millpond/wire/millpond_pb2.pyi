@@ -576,7 +576,7 @@ class StatsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatsReply(_message.Message):
-    __slots__ = ("capacity_bytes", "used_bytes", "free_disk_bytes", "blocks", "metas", "policy", "uptime_s", "version", "counters", "mounts", "part_bytes")
+    __slots__ = ("capacity_bytes", "used_bytes", "free_disk_bytes", "blocks", "metas", "policy", "uptime_s", "version", "counters", "mounts", "disks", "part_bytes")
     class CountersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -584,6 +584,13 @@ class StatsReply(_message.Message):
         key: str
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class DisksEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     class PartBytesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -601,6 +608,7 @@ class StatsReply(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     COUNTERS_FIELD_NUMBER: _ClassVar[int]
     MOUNTS_FIELD_NUMBER: _ClassVar[int]
+    DISKS_FIELD_NUMBER: _ClassVar[int]
     PART_BYTES_FIELD_NUMBER: _ClassVar[int]
     capacity_bytes: int
     used_bytes: int
@@ -612,8 +620,9 @@ class StatsReply(_message.Message):
     version: str
     counters: _containers.ScalarMap[str, int]
     mounts: _containers.RepeatedCompositeFieldContainer[MountStats]
+    disks: _containers.ScalarMap[str, str]
     part_bytes: _containers.ScalarMap[str, int]
-    def __init__(self, capacity_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., free_disk_bytes: _Optional[int] = ..., blocks: _Optional[int] = ..., metas: _Optional[int] = ..., policy: _Optional[str] = ..., uptime_s: _Optional[float] = ..., version: _Optional[str] = ..., counters: _Optional[_Mapping[str, int]] = ..., mounts: _Optional[_Iterable[_Union[MountStats, _Mapping]]] = ..., part_bytes: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    def __init__(self, capacity_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., free_disk_bytes: _Optional[int] = ..., blocks: _Optional[int] = ..., metas: _Optional[int] = ..., policy: _Optional[str] = ..., uptime_s: _Optional[float] = ..., version: _Optional[str] = ..., counters: _Optional[_Mapping[str, int]] = ..., mounts: _Optional[_Iterable[_Union[MountStats, _Mapping]]] = ..., disks: _Optional[_Mapping[str, str]] = ..., part_bytes: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class MountStats(_message.Message):
     __slots__ = ("path", "head", "list", "get", "retries", "bytes_read")
