@@ -148,7 +148,8 @@ MISS_REASONS = {
     "never_read": "nobody had read it, or longer ago than is remembered",
     "evicted": "evicted: space was needed",
     "version_changed": "the file was replaced since",
-    "dropped": "removed by hand, by a time limit, or by refresh",
+    "dropped": "removed by hand: evicted by command, or its file deleted",
+    "expired": "nobody read it within its mount's TTL",
     "bad": "a page had failed its checksum",
 }
 """Why what was asked for was absent: label ``reason`` of ``millpond_misses_total``."""

@@ -64,7 +64,8 @@ class History:
         """What became of one block last, if that is still known."""
         place, mark = _place(key)
         known = self._table[place]
-        return Loss((known & 3) - 1) if known & 3 and known & ~3 == mark else None
+        what = known & 15
+        return Loss(what - 1) if what and known - what == mark else None
 
     def __len__(self) -> int:
         return len(self._records) // _RECORD.size
@@ -94,9 +95,9 @@ class History:
 
 
 def _place(key: bytes) -> tuple[int, int]:
-    """Of the table, and 30 bits that tell keys of one place apart."""
+    """Of the table, and 28 bits that tell keys of one place apart; 4 are the loss, from 1 on."""
     number = hash(key)
-    return number % PLACES, (number >> 20) & 0xFFFFFFFC
+    return number % PLACES, (number >> 20) & 0xFFFFFFF0
 
 
 def now_ms() -> int:

@@ -59,9 +59,9 @@ def test_few_of_many_losses_are_forgotten_and_none_is_made_up() -> None:
     history = History()
     keys = [i.to_bytes(20, "little") for i in range(BOUND)]
     for i, key in enumerate(keys):
-        history.add(key, Loss(i % 3))
+        history.add(key, Loss(i % len(Loss)))
     known = [history.last(key) for key in keys]
-    assert {k for i, k in enumerate(known) if k is not None and k != Loss(i % 3)} == set()
+    assert {k for i, k in enumerate(known) if k is not None and k != Loss(i % len(Loss))} == set()
     assert sum(k is None for k in known) < 0.3 * BOUND
     others = (history.last((i + BOUND).to_bytes(20, "little")) for i in range(BOUND))
     assert sum(k is not None for k in others) <= 1
