@@ -99,14 +99,14 @@ class RunningSettings:
 
     def change(self, name: str, text: str) -> wire.Setting:
         """Change one until the sidecar stops. Raises InvalidSetting, and then nothing changed."""
-        value = declared.parse(name, text, ORIGIN)
-        if not DECLARED[name].running:
+        if name in DECLARED and not DECLARED[name].running:
             raise InvalidSetting(
                 f"{name} can't change while the sidecar runs",
                 cause="it is read at its start",
                 remedy=f"Write it to {self.now.config_file}, or set {DECLARED[name].env[0]}, and "
                 "restart the sidecar",
             )
+        value = declared.parse(name, text, ORIGIN)
         if value is None:
             raise InvalidSetting(
                 f"{name} can't become auto while the sidecar runs", remedy="Name a size"
