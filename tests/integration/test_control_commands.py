@@ -164,7 +164,8 @@ def test_every_setting_that_may_change_has_a_way_to(sidecar: LoopSidecar) -> Non
 
 
 VALUES = {
-    "cache_capacity_bytes": "300MiB", "evict_high": "0.93", "evict_low": "0.5", "pin_share": "0.2", "scrub_rate_bytes": "3MiB",
+    "cache_capacity_bytes": "300MiB", "evict_high": "0.93", "evict_low": "0.5",
+    "pin_share": "0.2", "scrub_rate_bytes": "3MiB",
     "fill_connections": "64", "fill_connections_per_file": "3", "fill_range_bytes": "1MiB",
     "fill_memory_bytes": "32MiB", "max_requests": "100", "max_requests_per_connection": "9",
     "freshness_ms": "7s", "list_freshness_ms": "3s", "log_level": "warning",
