@@ -146,7 +146,7 @@ FALLBACKS = {
 """Why clients read from the store directly: counters ``fallback_<reason>``."""
 MISS_REASONS = {
     "never_read": "nobody had read it, or longer ago than is remembered",
-    "evicted": "evicted: space was needed",
+    "evicted": "space was needed",
     "version_changed": "the file was replaced since",
     "dropped": "removed by hand: evicted by command, or its file deleted",
     "expired": "nobody read it within its mount's TTL",
