@@ -100,6 +100,7 @@ def catalog(
     *,
     connector: Connector = "hive-hadoop2",
     extra: Mapping[str, str] | None = None,
+    hadoop: Mapping[str, str] | None = None,
 ) -> Catalog:
     """The catalog of one Presto server. It holds no key: Presto brings its own credentials.
 
@@ -116,8 +117,8 @@ def catalog(
     fallback
         Whether to set up direct reads: the endpoint of the mounts' stores, and the mounts
         themselves for nodes that have no cache directory.
-    extra
-        Further properties of the catalog; they win.
+    extra, hadoop
+        Further properties of the catalog, further settings of Hadoop's; they win.
 
     Raises InvalidSetting, MountNotFound, CacheDirUnusable, Corrupt.
     """
@@ -133,16 +134,16 @@ def catalog(
     if metastore:
         properties["hive.metastore.uri"] = _metastore(metastore)
     properties[RESOURCES] = str(resources.absolute())
-    hadoop = {"fs.cache.impl": engine.FILE_SYSTEM, "fs.cache.dir": str(directory)}
+    resource = {"fs.cache.impl": engine.FILE_SYSTEM, "fs.cache.dir": str(directory)}
     notes: list[str] = []
     if fallback:
         if chosen:
-            hadoop["fs.cache.mounts"] = engine.mount_list(chosen)
+            resource["fs.cache.mounts"] = engine.mount_list(chosen)
         properties |= _s3(chosen, notes)
     properties |= extra or {}
     if not any(key.startswith(("hive.metastore", "iceberg.catalog.type")) for key in properties):
         notes.append("no metastore is named: give --metastore thrift://host:9083")
-    return Catalog(properties, hadoop, tuple(notes))
+    return Catalog(properties, resource | dict(hadoop or {}), tuple(notes))
 
 
 def _metastore(uri: str) -> str:

@@ -41,6 +41,10 @@ def presto_catalog(
     extra: Annotated[
         list[str] | None, typer.Option("--set", help="A further property, key=value; repeatable.")
     ] = None,
+    hadoop: Annotated[
+        list[str] | None,
+        typer.Option(help="A further setting of Hadoop's, key=value; repeatable."),
+    ] = None,
     cache_dir: CacheDir = None,
     as_json: Json = False,
 ) -> None:
@@ -55,6 +59,7 @@ def presto_catalog(
     made = catalogs.catalog(
         files.resources, metastore, cache_dir, mount or None, fallback,
         connector=connector, extra=settings_from(extra or []),
+        hadoop=settings_from(hadoop or [], "--hadoop"),
     )  # fmt: skip
     if etc is not None:
         files.write(made, force=force)

@@ -124,13 +124,15 @@ def property_text(value: str) -> str:
     return "\\" + text if text[:1].isspace() else text
 
 
-def settings_from(texts: Iterable[str]) -> dict[str, str]:
-    """What ``--set key=value``, repeated, says. Raises InvalidSetting."""
+def settings_from(texts: Iterable[str], option: str = "--set") -> dict[str, str]:
+    """What an option ``key=value``, repeated, says. Raises InvalidSetting."""
     pairs = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise InvalidSetting(f"--set {text!r} has no '='", remedy="Write --set key=value")
+            raise InvalidSetting(
+                f"{option} {text!r} has no '='", remedy=f"Write {option} key=value"
+            )
         pairs[key] = value
     return pairs
 

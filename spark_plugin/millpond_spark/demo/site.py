@@ -11,7 +11,7 @@ from millpond_spark.demo.measure import Requests
 from millpond_spark.demo.sidecar import SidecarProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 BUCKET = "flights"
@@ -20,10 +20,21 @@ REGION = "us-east-1"
 
 
 class Site:
-    """Everything but Spark. Use it in a ``with``: leaving it ends every process."""
+    """Everything but Spark. Use it in a ``with``: leaving it ends every process.
 
-    def __init__(self, folder: Path, *, first_byte_ms: float, mb_per_s: float) -> None:
+    ``settings`` are further variables of the sidecar's environment.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        first_byte_ms: float,
+        mb_per_s: float,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self._folder = folder
+        self._settings = dict(settings or {})
         self._first_byte_ms = first_byte_ms
         self._mb_per_s = mb_per_s
         self._stack = ExitStack()
@@ -39,7 +50,7 @@ class Site:
                     rate_mb_s=self._mb_per_s,
                 )
             )
-            settings = {"MILLPOND_HTTP_PORT": "0", **self.credentials}
+            settings = {"MILLPOND_HTTP_PORT": "0", **self.credentials, **self._settings}
             self.sidecar = stack.enter_context(
                 SidecarProcess(self._folder / "cache", self._folder / "sidecar.log", settings)
             )

@@ -240,11 +240,26 @@ final class DirectStore implements Closeable {
 
     /** The engine's configuration, completed by the mount's where the engine is silent. */
     private static Configuration configuration(Mount mount, Configuration engine) {
-        Configuration own = new Configuration(engine);
+        Configuration own = copy(engine);
         own.setBoolean(ClientConf.TRANSPARENT, false);
         for (Map.Entry<String, String> each : mount.directConf().entrySet()) {
             if (silent(engine, each.getKey())) {
                 own.set(each.getKey(), each.getValue(), "mount " + mount.path());
+            }
+        }
+        return own;
+    }
+
+    /**
+     * Presto hands out configurations that pass each question on to another one: of these, Hadoop's
+     * own copy has nothing but the defaults.
+     */
+    private static Configuration copy(Configuration engine) {
+        Configuration own = new Configuration(engine);
+        own.setClassLoader(engine.getClassLoader());
+        for (Map.Entry<String, String> each : engine) {
+            if (!each.getValue().equals(own.getRaw(each.getKey()))) {
+                own.set(each.getKey(), each.getValue(), "engine");
             }
         }
         return own;

@@ -1,0 +1,226 @@
+"""Real Presto over ``cache://``: sums, the cost of a warm query, a killed sidecar, Spark."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.importorskip("pyspark", reason="Spark is not installed: millpond[spark]")
+pytest.importorskip("prestodb", reason="Presto's client is not installed: presto-python-client")
+
+from millpond_spark.demo.spark import session
+from tests.fixtures.presto import PrestoNode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pyspark.sql import SparkSession
+
+# The first run on a machine fetches Presto (2 GB) and the metastore.
+pytestmark = pytest.mark.timeout(3600)
+
+FILES, ROWS = 8, 60_000
+COLUMNS = "id bigint, quantity integer, price decimal(9,2), note varchar"
+SUMS = "count(*), sum(id), sum(quantity), sum(price), sum(length(note))"
+
+
+@dataclass(frozen=True, slots=True)
+class Sales:
+    """Files of a table, and what its sums are."""
+
+    folder: Path
+    sums: list[int | Decimal]
+
+
+@pytest.fixture(scope="module")
+def sales(tmp_path_factory: pytest.TempPathFactory) -> Sales:
+    folder = tmp_path_factory.mktemp("sales")
+    totals: list[int | Decimal] = [0, 0, 0, Decimal(0), 0]
+    for number in range(FILES):
+        part = write(folder / f"part-{number}.parquet", seed=number)
+        totals = [a + b for a, b in zip(totals, part, strict=True)]
+    return Sales(folder, totals)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrestoNode]:
+    with PrestoNode(tmp_path_factory.mktemp("node")) as node:
+        yield node
+
+
+@pytest.fixture
+def table(node: PrestoNode, sales: Sales, request: pytest.FixtureRequest) -> str:
+    """The name of a table over a copy of the files that only this test reads."""
+    name = re.sub(r"\W", "_", str(request.node.name)).strip("_")
+    node.site.upload(sales.folder, [name])
+    node.create(name, COLUMNS, node.site.cached(name))
+    return name
+
+
+@pytest.fixture
+def revived(node: PrestoNode) -> Iterator[None]:
+    """Ends the test with a sidecar that runs, whatever the test did to it."""
+    yield
+    node.site.sidecar.kill()
+    node.site.sidecar.start()
+
+
+@pytest.fixture
+def spark(node: PrestoNode, tmp_path: Path) -> Iterator[SparkSession]:
+    with session(node.site, tmp_path / "spark.log") as spark:
+        yield spark
+
+
+def test_doctor_finds_nothing_wrong(node: PrestoNode) -> None:
+    said = node.site.sidecar.run("doctor", "--presto", str(node.presto.home))
+    assert "catalog hive" in said
+    assert "PROBLEM" not in said
+
+
+def test_sums_are_right_and_warm_ones_cost_no_call(
+    node: PrestoNode, table: str, sales: Sales
+) -> None:
+    before = node.site.requests()
+    assert sums(node, table) == sales.sums
+    assert node.site.requests().since(before).get > 0
+
+    requests, calls = node.site.requests(), node.calls()
+    assert sums(node, table) == sales.sums
+    warm = node.site.requests().since(requests)
+    assert (warm.get, warm.head) == (0, 0)
+    after = node.calls()
+    asked = {verb: count - calls.get(verb, 0) for verb, count in after.items()}
+    assert (asked["fill"], asked["stat"]) == (0, 0), asked
+    assert asked["list"] <= 2, asked
+
+
+@pytest.mark.usefixtures("revived")
+@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+def test_a_sidecar_killed_between_splits_costs_nothing(
+    node: PrestoNode, table: str, sales: Sales, warm: bool
+) -> None:
+    if warm:
+        assert sums(node, table) == sales.sums
+    for attempt in range(5):
+        found, between = sums_with_a_kill(node, table, tag=f"{warm}{attempt}")
+        assert found == sales.sums
+        if between:
+            return
+        node.site.sidecar.start()
+    pytest.fail("no kill came between the first and the last split")
+
+
+@pytest.mark.usefixtures("revived")
+def test_without_a_sidecar_presto_reads_the_store(
+    node: PrestoNode, table: str, sales: Sales
+) -> None:
+    node.site.sidecar.kill()
+    before = node.site.requests()
+    assert sums(node, table) == sales.sums
+    assert node.site.requests().since(before).get > 0
+
+
+def test_what_spark_has_read_costs_presto_nothing(
+    node: PrestoNode, table: str, sales: Sales, spark: SparkSession
+) -> None:
+    frame = spark.read.parquet(node.site.cached(table))
+    frame.createOrReplaceTempView("sales")
+    [row] = spark.sql(f"SELECT {SUMS} FROM sales").collect()
+    assert list(row) == sales.sums
+    before = node.site.requests()
+    assert sums(node, table) == sales.sums
+    asked = node.site.requests().since(before)
+    assert (asked.get, asked.head) == (0, 0)
+
+
+def test_partitions_are_found_and_pruned(node: PrestoNode, sales: Sales, tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"day={number}").mkdir()
+        write(tmp_path / f"day={number}/part.parquet", seed=number)
+    node.site.upload(tmp_path, ["by_day"])
+    node.create("by_day", f"{COLUMNS}, day integer", node.site.cached("by_day"), "day")
+    node.presto.query("CALL system.sync_partition_metadata('default', 'by_day', 'FULL')")
+    before = node.site.requests()
+    rows = node.presto.query("SELECT day, count(*) FROM by_day WHERE day > 0 GROUP BY 1 ORDER BY 1")
+    assert rows == [[1, ROWS], [2, ROWS]]
+    assert node.site.requests().since(before).list <= 4
+
+
+def test_a_replaced_file_is_never_served_from_the_old_one(
+    node: PrestoNode, table: str, sales: Sales, tmp_path: Path
+) -> None:
+    assert sums(node, table) == sales.sums
+    write(tmp_path / "part-0.parquet", seed=99, rows=7)
+    node.site.upload(tmp_path, [table])
+    assert sums(node, table)[0] == (FILES - 1) * ROWS + 7
+
+
+def test_errors_say_what_to_do(node: PrestoNode, table: str) -> None:
+    from prestodb.exceptions import PrestoQueryError
+
+    with pytest.raises(PrestoQueryError, match="Cannot write to non-managed Hive table"):
+        node.presto.query(f"INSERT INTO {table} VALUES (1, 2, 3.00, 'x')")
+    with pytest.raises(PrestoQueryError, match="nowhere"):
+        node.create("nowhere", COLUMNS, "cache:///nowhere/at/all")
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("revived")
+def test_fifty_kills_fail_no_query(node: PrestoNode, table: str, sales: Sales) -> None:
+    between = 0
+    for number in range(50):
+        node.site.sidecar.run("evict", "--all") if number % 2 else None
+        found, hit = sums_with_a_kill(node, table, tag=f"kill{number}")
+        assert found == sales.sums, number
+        between += hit
+        node.site.sidecar.start()
+    assert between >= 40
+
+
+def sums(node: PrestoNode, table: str, mark: str = "") -> list[int | Decimal]:
+    [row] = node.presto.query(f"SELECT {SUMS} FROM {table} {mark}")
+    return [Decimal(v) if isinstance(v, str) else v for v in row]
+
+
+def sums_with_a_kill(node: PrestoNode, table: str, tag: str) -> tuple[list[int | Decimal], bool]:
+    """The sums, the sidecar killed on the way; whether some splits were done then, and some not."""
+    mark = f"/* {table} {tag} */"
+    with ThreadPoolExecutor(1) as pool:
+        query = pool.submit(sums, node, table, mark)
+        between = False
+        while not query.done() and not between:
+            stats = node.running(mark)
+            between = stats is not None and 1 <= stats["completedDrivers"] < FILES
+            time.sleep(0.005)
+        node.site.sidecar.kill()
+        return query.result(), between
+
+
+def write(path: Path, *, seed: int, rows: int = ROWS) -> list[int | Decimal]:
+    """A Parquet file of five row groups that compresses badly; its sums."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    dice = random.Random(seed)
+    ids = [dice.getrandbits(40) for _ in range(rows)]
+    quantities = [dice.randrange(1000) for _ in range(rows)]
+    prices = [Decimal(dice.randrange(10**9)).scaleb(-2) for _ in range(rows)]
+    notes = [f"{dice.getrandbits(160):x}" for _ in range(rows)]
+    table = pa.table(
+        {
+            "id": pa.array(ids, pa.int64()),
+            "quantity": pa.array(quantities, pa.int32()),
+            "price": pa.array(prices, pa.decimal128(9, 2)),
+            "note": pa.array(notes, pa.string()),
+        }
+    )
+    pq.write_table(table, path, row_group_size=rows // 5 + 1)
+    return [rows, sum(ids), sum(quantities), sum(prices, Decimal(0)), sum(map(len, notes))]
