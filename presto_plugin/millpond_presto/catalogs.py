@@ -22,11 +22,17 @@ if TYPE_CHECKING:
 Connector = Literal["hive-hadoop2", "iceberg"]
 CONNECTORS: tuple[Connector, ...] = ("hive-hadoop2", "iceberg")
 RESOURCES = "hive.config.resources"
-# What a mount says of its store to S3A, and what Presto's own S3 connector calls it.
+DELEGATE = "fs.cache.delegate."
+TRANSPARENT = "io.millpond.fs.TransparentFileSystem"
+S3_TYPE = "hive.s3-file-system-type"
+S3_SCHEMES = ("s3a", "s3", "s3n")
+_PRESTO_S3 = "com.facebook.presto.hive.s3.PrestoS3FileSystem"
+# What a mount says of its store to S3A, and what Presto's own S3 connector calls it: after
+# ``hive.s3.`` in a catalog, after ``presto.s3.`` among Hadoop's settings.
 _S3 = {
-    "endpoint": "hive.s3.endpoint",
-    "path.style.access": "hive.s3.path-style-access",
-    "connection.ssl.enabled": "hive.s3.ssl.enabled",
+    "endpoint": "endpoint",
+    "path.style.access": "path-style-access",
+    "connection.ssl.enabled": "ssl.enabled",
 }
 
 
@@ -99,6 +105,8 @@ def catalog(
     fallback: bool = True,
     *,
     connector: Connector = "hive-hadoop2",
+    transparent: bool = False,
+    more_resources: Iterable[Path] = (),
     extra: Mapping[str, str] | None = None,
     hadoop: Mapping[str, str] | None = None,
 ) -> Catalog:
@@ -117,6 +125,10 @@ def catalog(
     fallback
         Whether to set up direct reads: the endpoint of the mounts' stores, and the mounts
         themselves for nodes that have no cache directory.
+    transparent
+        Whether ``s3a://``, ``s3://`` and ``s3n://`` go through the cache as well.
+    more_resources
+        Further files of Hadoop's settings, read after this one: with the store's keys, say.
     extra, hadoop
         Further properties of the catalog, further settings of Hadoop's; they win.
 
@@ -133,13 +145,19 @@ def catalog(
         properties["iceberg.catalog.type"] = "HIVE"
     if metastore:
         properties["hive.metastore.uri"] = _metastore(metastore)
-    properties[RESOURCES] = str(resources.absolute())
+    files = [resources, *more_resources]
+    properties[RESOURCES] = ",".join(str(file.absolute()) for file in files)
     resource = {"fs.cache.impl": engine.FILE_SYSTEM, "fs.cache.dir": str(directory)}
     notes: list[str] = []
-    if fallback:
-        if chosen:
-            resource["fs.cache.mounts"] = engine.mount_list(chosen)
-        properties |= _s3(chosen, notes)
+    if fallback and chosen:
+        resource["fs.cache.mounts"] = engine.mount_list(chosen)
+    if transparent:
+        properties[S3_TYPE] = "HADOOP_DEFAULT"  # any other puts Presto's own class back
+        resource |= {f"fs.{scheme}.impl": TRANSPARENT for scheme in S3_SCHEMES}
+        resource |= {f"{DELEGATE}{scheme}": _PRESTO_S3 for scheme in S3_SCHEMES}
+        resource |= {f"presto.s3.{key}": value for key, value in _s3(chosen, notes).items()}
+    elif fallback:
+        properties |= {f"hive.s3.{key}": value for key, value in _s3(chosen, notes).items()}
     properties |= extra or {}
     if not any(key.startswith(("hive.metastore", "iceberg.catalog.type")) for key in properties):
         notes.append("no metastore is named: give --metastore thrift://host:9083")

@@ -12,7 +12,7 @@ from millpond.cli.findings import Finding, ok, problem, warning
 from millpond.errors import MillpondError
 from millpond.store import node
 from millpond_presto import jar
-from millpond_presto.catalogs import CONNECTORS
+from millpond_presto.catalogs import CONNECTORS, DELEGATE, S3_SCHEMES, S3_TYPE, TRANSPARENT
 from millpond_presto.configuration import read_properties, read_resources
 
 if TYPE_CHECKING:
@@ -149,10 +149,11 @@ def _hadoop(name: str, values: Mapping[str, str], settings: Settings) -> Iterato
         except (OSError, ValueError) as e:
             yield problem(name, f"{path} (hive.config.resources) can't be read: {e}", CATALOG)
             return
+    yield from _transparent(name, values, hadoop)
     implementation = hadoop.get("fs.cache.impl")
-    if implementation is None:
+    if implementation is None and TRANSPARENT not in hadoop.values():
         yield problem(name, "fs.cache.impl is not set: Presto knows no cache://", CATALOG)
-    elif implementation != engine.FILE_SYSTEM:
+    elif implementation not in (None, engine.FILE_SYSTEM):
         yield problem(
             name, f"fs.cache.impl is {implementation}", f"It has to be {engine.FILE_SYSTEM}"
         )
@@ -161,4 +162,22 @@ def _hadoop(name: str, values: Mapping[str, str], settings: Settings) -> Iterato
         yield warning(
             name, f"fs.cache.dir is {named}, the sidecar's is {settings.cache_dir}",
             "Name one directory for both",
+        )  # fmt: skip
+
+
+def _transparent(
+    name: str, values: Mapping[str, str], hadoop: Mapping[str, str]
+) -> Iterator[Finding]:
+    schemes = [key.split(".")[1] for key, value in hadoop.items() if value == TRANSPARENT]
+    for scheme in schemes:
+        if DELEGATE + scheme not in hadoop:
+            yield problem(
+                name, f"{DELEGATE}{scheme} is not set: {scheme}:// can't be read at all",
+                "`millpond presto-catalog --transparent` sets it",
+            )  # fmt: skip
+    kind = values.get(S3_TYPE, "PRESTO").upper()
+    if kind != "HADOOP_DEFAULT" and set(schemes) & set(S3_SCHEMES):
+        yield problem(
+            name, f"{S3_TYPE} is {kind}, which puts Presto's own class before s3a://",
+            f"Set {S3_TYPE}=HADOOP_DEFAULT",
         )  # fmt: skip

@@ -38,6 +38,15 @@ def presto_catalog(
     fallback: Annotated[
         bool, typer.Option(help="Set up direct reads of the stores, for when the cache can't help.")
     ] = True,
+    transparent: Annotated[
+        bool, typer.Option("--transparent", help="Read s3a:// and s3:// through the cache as well.")
+    ] = False,
+    resource: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A further file of Hadoop's settings, such as one with keys; repeatable."
+        ),
+    ] = None,
     extra: Annotated[
         list[str] | None, typer.Option("--set", help="A further property, key=value; repeatable.")
     ] = None,
@@ -58,7 +67,8 @@ def presto_catalog(
     files = catalogs.Files.of(folder, name)
     made = catalogs.catalog(
         files.resources, metastore, cache_dir, mount or None, fallback,
-        connector=connector, extra=settings_from(extra or []),
+        connector=connector, transparent=transparent, more_resources=resource or [],
+        extra=settings_from(extra or []),
         hadoop=settings_from(hadoop or [], "--hadoop"),
     )  # fmt: skip
     if etc is not None:

@@ -141,6 +141,42 @@ def test_what_spark_has_read_costs_presto_nothing(
     assert (asked.get, asked.head) == (0, 0)
 
 
+def test_store_uris_use_the_same_blocks(node: PrestoNode, table: str, sales: Sales) -> None:
+    assert sums(node, table) == sales.sums
+    lake = f"lake.default.{table}_s3a"
+    node.create(lake, COLUMNS, node.site.direct(table))
+    before, calls = node.site.requests(), node.calls()
+    assert sums(node, lake) == sales.sums
+    assert node.site.requests().since(before).get == 0
+    assert node.calls()["fill"] == calls["fill"]
+
+
+def test_store_uris_fill_the_cache_and_what_they_write_is_seen(
+    node: PrestoNode, sales: Sales
+) -> None:
+    node.site.upload(sales.folder, ["lake"])
+    node.create("lake.default.filled", COLUMNS, node.site.direct("lake"))
+    node.create("filled_here", COLUMNS, node.site.cached("lake"))
+    assert sums(node, "lake.default.filled") == sales.sums
+    before = node.site.requests()
+    assert sums(node, "lake.default.filled") == sales.sums
+    assert sums(node, "filled_here") == sales.sums
+    assert node.site.requests().since(before).get == 0
+
+    node.presto.query("INSERT INTO lake.default.filled VALUES (1, 2, 3.00, 'x')")
+    for table in ("lake.default.filled", "filled_here"):
+        found = sums(node, table)
+        assert [a - b for a, b in zip(found, sales.sums, strict=True)] == [1, 1, 2, Decimal(3), 1]
+
+
+@pytest.mark.usefixtures("revived")
+def test_store_uris_outlive_the_sidecar(node: PrestoNode, table: str, sales: Sales) -> None:
+    lake = f"lake.default.{table}_s3a"
+    node.create(lake, COLUMNS, node.site.direct(table))
+    node.site.sidecar.kill()
+    assert sums(node, lake) == sales.sums
+
+
 def test_partitions_are_found_and_pruned(node: PrestoNode, sales: Sales, tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"day={number}").mkdir()

@@ -90,6 +90,28 @@ def test_without_fallback_nothing_is_said_of_stores(cache_dir: Path) -> None:
     assert not any(key.startswith("hive.s3.") for key in made.properties)
 
 
+def test_transparent_catalogs_put_the_cache_before_prestos_own_class(cache_dir: Path) -> None:
+    keys = Path("/presto/etc/keys.xml")
+    made = catalog(
+        Path("/presto/etc/m.xml"), METASTORE, cache_dir, ["/sales"],
+        transparent=True, more_resources=[keys], hadoop={"fs.cache.silence.ms": "800"},
+    )  # fmt: skip
+    assert made.properties == {
+        "connector.name": "hive-hadoop2",
+        "hive.metastore.uri": METASTORE,
+        "hive.config.resources": "/presto/etc/m.xml,/presto/etc/keys.xml",
+        "hive.s3-file-system-type": "HADOOP_DEFAULT",
+    }, "with that type no hive.s3 property may stand beside it"
+    for scheme in ("s3", "s3a", "s3n"):
+        assert made.resources[f"fs.{scheme}.impl"] == "io.millpond.fs.TransparentFileSystem"
+        delegate = made.resources[f"fs.cache.delegate.{scheme}"]
+        assert delegate == "com.facebook.presto.hive.s3.PrestoS3FileSystem"
+    assert made.resources["presto.s3.endpoint"] == "http://127.0.0.1:9000"
+    assert made.resources["presto.s3.path-style-access"] == "true"
+    assert made.resources["presto.s3.ssl.enabled"] == "false"
+    assert made.resources["fs.cache.silence.ms"] == "800"
+
+
 def test_iceberg_and_further_properties(cache_dir: Path) -> None:
     extra = {"iceberg.catalog.type": "HADOOP", "iceberg.catalog.warehouse": "cache:///local/w"}
     made = catalog(Path("m.xml"), None, cache_dir, [], connector="iceberg", extra=extra)

@@ -14,7 +14,8 @@ from millpond.cli import app
 from millpond.errors import InvalidSetting, NotSupported, PermissionDenied
 from millpond.settings import load
 from millpond.store import node
-from millpond_presto import checks, jar
+from millpond_presto import Catalog, checks, jar
+from millpond_presto.catalogs import TRANSPARENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +69,10 @@ def healthy(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     (etc / "m.xml").write_text(RESOURCES.format(cache))
     jar.install(home)
     return home
+
+
+def resources(values: dict[str, str]) -> str:
+    return Catalog({}, values).resources_text()
 
 
 def look(home: Path) -> dict[str, Finding]:
@@ -180,6 +185,12 @@ def test_scheduling_that_misses_the_blocks_is_found(
         ("hive.config.resources={other}", "problem", "fs.cache.impl is org.example.Fs"),
         ("hive.config.resources={garbled}", "problem", "can't be read"),
         ("hive.config.resources={elsewhere}", "warning", "fs.cache.dir is /elsewhere"),
+        ("hive.config.resources={s3a}", "problem", "hive.s3-file-system-type is PRESTO"),
+        (
+            "hive.s3-file-system-type=HADOOP_DEFAULT\nhive.config.resources={alone}",
+            "problem",
+            "fs.cache.delegate.s3a is not set",
+        ),
     ],
 )
 def test_catalogs_that_read_past_the_cache_are_found(
@@ -190,6 +201,8 @@ def test_catalogs_that_read_past_the_cache_are_found(
         "other": other.format(load().cache_dir),
         "garbled": "<configuration>",
         "elsewhere": RESOURCES.format("/elsewhere"),
+        "alone": resources({"fs.s3a.impl": TRANSPARENT}),
+        "s3a": resources({"fs.s3a.impl": TRANSPARENT, "fs.cache.delegate.s3a": "org.example.S3"}),
     }
     for name, text in files.items():
         (healthy / name).write_text(text)
