@@ -40,6 +40,7 @@ final class Metastore {
     conf.set("metastore.stats.autogather", "false");
     conf.set("metastore.task.threads.always",
         "org.apache.hadoop.hive.metastore.events.EventCleanerTask");
+    conf.setClassLoader(Metastore.class.getClassLoader());
     conf.set("fs.s3a.impl", Anywhere.class.getName());
     conf.set("metastore.expression.proxy",
         "org.apache.hadoop.hive.metastore.DefaultPartitionExpressionProxy");

@@ -1,6 +1,6 @@
 """A real Presto for tests: server 0.287, one node, on Java 11.
 
-Its archive (2.1 GB, the newest there is) is fetched once; what reads files is unpacked, 0.6 GB, and
+Its archive (2.1 GB, the newest there is) is fetched once; what reads files is unpacked, 0.8 GB, and
 the archive removed. A test's Presto has a home of its own, whose plug-ins are links to what was
 unpacked: what is installed into them stays there.
 """
