@@ -167,6 +167,23 @@ def test_cat_is_the_file(key: str, shell: Shell) -> None:
         assert hashlib.sha256(out).digest() == hashlib.sha256(FILES[key]).digest()
 
 
+@pytest.mark.parametrize("below", ["/d/f", "/d", ""])
+def test_refresh_of_a_bucket(below: str, shell: Shell, bucket: str, s3_gateway: S3Gateway) -> None:
+    options = {**s3_gateway.mount_options(), "secret_key": "env:THE_SECRET"}
+    words = [w for k, v in options.items() for w in ("-o", f"{k}={v}")]
+    prefix = f"fresh-{len(below)}"
+    s3_gateway.put_object(bucket, f"{prefix}/d/f", b"old")
+    shell.run("mount", "add", "/fresh", f"s3://{bucket}/{prefix}", "--freshness", "1h", *words)
+    try:
+        assert shell.run("cat", "/fresh/d/f") == b"old"
+        s3_gateway.put_object(bucket, f"{prefix}/d/f", b"newer")
+        assert shell.run("cat", "/fresh/d/f") == b"old"
+        assert shell.json("refresh", f"/fresh{below}", "-r")["files"] == 1
+        assert shell.run("cat", "/fresh/d/f") == b"newer"
+    finally:
+        shell.run("mount", "rm", "/fresh")
+
+
 def drain(chunks: Iterator[bytes | memoryview], into: bytearray) -> None:
     for chunk in chunks:
         into += chunk
