@@ -13,9 +13,10 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from millpond.testing.proc import machine
+from millpond.testing.service import workplace
 from tests.bench import report
 from tests.bench.data import make
-from tests.bench.jvm import BUILD, Java, find_java, workplace
+from tests.bench.jvm import BUILD, Java, find_java
 from tests.bench.measures import COLD_MEASURES, FIRST_PAGE, Measure
 from tests.bench.rounds import Sampler, Series, interleaved
 from tests.bench.site import Model, Site, Store

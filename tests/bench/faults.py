@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, Self
 from rich.console import Console
 
 from millpond.testing.proc import machine
+from millpond.testing.service import workplace
 from millpond_spark import conf
 from tests.bench import faults_data, report
-from tests.bench.jvm import BUILD, ROOT, workplace
+from tests.bench.jvm import BUILD, ROOT
 from tests.bench.site import Model, Site, Store
 
 if TYPE_CHECKING:

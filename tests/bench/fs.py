@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millpond.testing.proc import machine
+from millpond.testing.service import workplace
 from tests.bench import report
 from tests.bench.data import Files, make
-from tests.bench.jvm import BUILD, Agent, Java, find_java, workplace
+from tests.bench.jvm import BUILD, Agent, Java, find_java
 from tests.bench.measures import MEASURES, Measure
 from tests.bench.rounds import Sampler, Series, Target, interleaved
 from tests.bench.site import Model, Site, Store

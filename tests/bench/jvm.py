@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import re
 import shutil
 import subprocess
 import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -18,7 +16,7 @@ import millpond_jars
 from millpond_spark import s3a as s3a_connector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,20 +69,6 @@ def _s3a() -> list[Path]:
         raise FileNotFoundError("S3A needs jars of PySpark; install pyspark, or set SPARK_HOME")
     beside = [jar for name in BESIDE_S3A for jar in (home / "jars").glob(f"{name}-*.jar")]
     return [*s3a_connector.fetch(), *sorted(beside)]
-
-
-@contextmanager
-def workplace(folder: Path) -> Iterator[Path]:
-    """A folder for data and servers that no other measurement uses meanwhile."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RuntimeError(
-                f"another measurement uses {folder}; wait for it, or name another with --work"
-            ) from None
-        yield folder
 
 
 def client_jar() -> Path:

@@ -23,9 +23,10 @@ from fsspec.implementations.local import LocalFileSystem
 from tests.bench.proc import CpuMeter, machine
 
 from millpond.client import CacheFileSystem
+from millpond.testing.service import workplace
 from tests.bench import report
 from tests.bench.data import Files, make
-from tests.bench.jvm import BUILD, workplace
+from tests.bench.jvm import BUILD
 from tests.bench.measures import Measure
 from tests.bench.rounds import Series
 from tests.bench.site import Site, Store

@@ -125,7 +125,7 @@ def run(
     Ends with 1 where a result differs from DuckDB's on the same files.
     """
     _check_installed()
-    from millpond.testing.service import terminated_like_interrupted
+    from millpond.testing.service import terminated_like_interrupted, workplace
     from millpond_tpcds import dataset, queries, report, show
     from millpond_tpcds import targets as known
     from millpond_tpcds.run import Options
@@ -143,14 +143,17 @@ def run(
         model=Model(first_byte_ms, mb_per_s),
         spark=spark, rounds=rounds, seed=seed, work=work.absolute(),
     )  # fmt: skip
-    file = _state_file(options, fresh)
-    with terminated_like_interrupted(), State(file, options.about()) as state:
-        _say(f"state: {file}" + (f", {len(state.samples)} steps done" if state.samples else ""))
-        try:
-            about = execute(options, state, _Progress())
-        except KeyboardInterrupt:
-            _say(f"interrupted after {len(state.samples)} steps; the same command resumes")
-            raise
+    file = _state_file(options)
+    with terminated_like_interrupted(), workplace(options.work):
+        if fresh:
+            file.unlink(missing_ok=True)
+        with State(file, options.about()) as state:
+            _say(f"state: {file}" + (f", {len(state.samples)} steps done" if state.samples else ""))
+            try:
+                about = execute(options, state, _Progress())
+            except KeyboardInterrupt:
+                _say(f"interrupted after {len(state.samples)} steps; the same command resumes")
+                raise
         document = report.document(options, state.samples, about)
     kind = "full" if wanted is None else "quick"
     out.mkdir(parents=True, exist_ok=True)
@@ -173,21 +176,19 @@ class _Progress:
     def step(self, step: Step, sample: Sample, left: int, left_s: float) -> None:
         end = datetime.now() + timedelta(seconds=left_s)
         took = f"{sample['seconds']:7.2f} s" if "seconds" in sample else "  failed "
-        right = "" if sample["equal"] else "  NOT AS DUCKDB: " + sample.get("difference", "error")
+        wrong = str(sample.get("difference", sample.get("error", ""))).partition("\n")[0]
         what = "warm-up" if step.round == 0 else f"round {step.round}"
         _say(
             f"{what} {step.query:5} {step.target:17}{took} {sample['requests']['GET']:5} GETs "
-            f"{sample['bytes'] / 1e6:7.1f} MB; {left} left, ends about {end:%H:%M}{right}"
+            f"{sample['bytes'] / 1e6:7.1f} MB; {left} left, ends about {end:%H:%M}"
+            + (f"  NOT AS DUCKDB: {wrong}" if wrong else "")
         )
 
 
-def _state_file(options: Options, fresh: bool) -> Path:
+def _state_file(options: Options) -> Path:
     """One for each set of options, so that different runs don't meet."""
     digest = hashlib.sha256(json.dumps(options.about(), sort_keys=True).encode()).hexdigest()[:12]
-    file = options.work / "state" / f"{digest}.jsonl"
-    if fresh:
-        file.unlink(missing_ok=True)
-    return file
+    return options.work / "state" / f"{digest}.jsonl"
 
 
 def _copied(name: str, size: int, copied: bool) -> None:

@@ -47,7 +47,8 @@ def document(
         "summary": summary(compared.get("all", {}), samples),
         "store_model": options.model.describe(),
         "machine": dict(machine),
-        "spark": ", ".join(sorted({s["spark"] for s in samples})),
+        "spark": _all(samples, "spark"),
+        "commit": _all(samples, "commit"),
         "options": options.about() | {"spark_settings": options.spark.settings()},
         "statistics": STATISTICS,
         "groups": compared,
@@ -59,6 +60,11 @@ def document(
             if not s["equal"]
         ],
     }
+
+
+def _all(samples: Sequence[Sample], key: str) -> str:
+    """Every value that samples have of what should be one: a resumed run may have met two."""
+    return ", ".join(sorted({str(s.get(key, "unknown")) for s in samples}))
 
 
 def summary(everything: Mapping[str, Any], samples: Sequence[Sample]) -> dict[str, Any]:

@@ -96,7 +96,8 @@ def run(options: Options, state: State, listener: Listener) -> dict[str, object]
             sessions[target.name] = stack.enter_context(
                 targets.Session(target, site, options.data, options.spark, options.work / "logs")
             )
-        _Runner(options, state, listener, site, oracle, sessions).run(todo)
+        commit = str(about["commit"])
+        _Runner(options, state, listener, site, oracle, sessions, commit).run(todo)
     return about
 
 
@@ -105,7 +106,7 @@ class _Runner:
 
     def __init__(
         self, options: Options, state: State, listener: Listener, site: Site, oracle: Oracle,
-        sessions: dict[str, Session],
+        sessions: dict[str, Session], commit: str,
     ) -> None:  # fmt: skip
         self._options = options
         self._state = state
@@ -113,6 +114,7 @@ class _Runner:
         self._site = site
         self._oracle = oracle
         self._sessions = sessions
+        self._commit = commit
         self._queries = {q.name: q for q in options.queries}
         self._answers: dict[str, Answer] = {}
         self._wall_s: dict[tuple[str, str], float] = {}
@@ -147,6 +149,7 @@ class _Runner:
         asked = _since(self._site.model.counters(), before)
         sample: Sample = {
             "spark": session.engine.version,
+            "commit": self._commit,
             "cpu_s": {name: round(s, 3) for name, s in cpu.items()},
             **asked,
         }

@@ -30,7 +30,7 @@ def conditions(document: Mapping[str, Any]) -> str:
         f"Spark {document['spark']}, {o['spark']['cores']} threads, {o['spark']['memory']} heap; "
         f"{m['cpu']}, {m['cores']} cores, {m['memory_gib']} GiB, kernel {m['kernel']}, "
         f"load at start {m['load_at_start']}; store: {document['store_model']}; "
-        f"commit {m['commit']}, {m['date']}"
+        f"commit {document['commit']}, {m['date']}"
     )
 
 

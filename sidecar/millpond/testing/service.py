@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
+from millpond.errors import InvalidSetting
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from types import TracebackType
 
 
@@ -49,3 +53,21 @@ def terminated_like_interrupted() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def workplace(folder: Path) -> Iterator[Path]:
+    """A folder for data and servers that no other measurement uses meanwhile.
+
+    Raises InvalidSetting where one does.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InvalidSetting(
+                f"another measurement uses {folder}",
+                remedy="Wait for it, or name another folder with --work.",
+            ) from None
+        yield folder
