@@ -202,7 +202,7 @@ def test_a_run_is_interrupted_and_resumed(root: Path, tmp_path: Path) -> None:
     assert summary["results_equal_duckdb"] is True
     assert summary["speedup_warm_vs_s3a"] > 0
     assert summary["cold_time_vs_s3a"] > 0
-    (file,) = (tmp_path / "out").glob("*-quick.json")
+    (file,) = (tmp_path / "out").glob("*-quick-sf0.01-1ms.json")
     document = json.loads(file.read_text())
     assert document["summary"] == summary
     assert {"cpu", "cores", "memory_gib"} <= set(document["machine"])

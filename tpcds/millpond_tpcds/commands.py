@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -157,7 +157,7 @@ def run(
         document = report.document(options, state.samples, about)
     kind = "full" if wanted is None else "quick"
     out.mkdir(parents=True, exist_ok=True)
-    target = out / f"{document['machine']['date']}-{kind}.json"
+    target = out / f"{_result_name(document, kind)}.json"
     target.write_text(json.dumps(document, indent=1) + "\n")
     target.with_suffix(".md").write_text(show.markdown(document))
     show.chart(document, target.with_suffix(".png"))
@@ -183,6 +183,19 @@ class _Progress:
             f"{sample['bytes'] / 1e6:7.1f} MB; {left} left, ends about {end:%H:%M}"
             + (f"  NOT AS DUCKDB: {wrong}" if wrong else "")
         )
+
+
+def _result_name(document: dict[str, Any], kind: str) -> str:
+    """``<date>-<quick|full>``, and what of scale, layout and distance is not the default."""
+    options = document["options"]
+    said = {
+        f"sf{options['scale']:g}": "sf1",
+        options["layout"]: "plain",
+        f"{options['model']['first_byte_ms']:g}ms": "15ms",
+        f"{options['model']['mb_per_s']:g}mbs": "100mbs",
+    }
+    more = [now for now, usual in said.items() if now != usual]
+    return "-".join([document["machine"]["date"], kind, *more])
 
 
 def _state_file(options: Options) -> Path:
