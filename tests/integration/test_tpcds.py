@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -184,17 +184,17 @@ def run_command(root: Path, folder: Path) -> list[str]:
 
 def test_a_run_is_interrupted_and_resumed(root: Path, tmp_path: Path) -> None:
     command = [*run_command(root, tmp_path), "--rounds", "1"]
-    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert first.stderr is not None
-    lines = []
-    for line in first.stderr:
-        lines.append(line)
-        if line.startswith("warm-up"):
-            break
-    os.kill(first.pid, signal.SIGINT)
-    rest = first.stderr.read()
-    assert first.wait(60) == 130, "".join(lines) + rest
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as first:
+        assert first.stderr is not None
+        try:
+            before = list(itertools.takewhile(lambda x: not x.startswith("warm-up"), first.stderr))
+            first.send_signal(signal.SIGINT)
+            rest = first.stderr.read()
+        finally:
+            first.terminate()  # nothing, where it has ended
+    assert first.returncode == 130, "".join(before) + rest
     assert "interrupted after 1 steps" in rest
+
     second = subprocess.run(command, capture_output=True, text=True, check=False)
     assert second.returncode == 0, second.stderr
     assert "1 steps done" in second.stderr
