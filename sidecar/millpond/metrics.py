@@ -89,6 +89,10 @@ BAD_PAGES = _declare(
 CLIENT = _declare(
     "client_total", "counter", "Sums of what clients report: hits, direct reads, fallbacks.", "name"
 )
+REMOTE_BYTES = _declare(
+    "remote_bytes_total", "counter",
+    "Bytes sent to readers elsewhere, by where they were: disk (block files), memory.", "from",
+)  # fmt: skip
 STORE_REQUESTS = _declare(
     "store_requests_total", "counter", "Requests sent to stores, retries included.", "mount",
     "kind",

@@ -91,11 +91,19 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def _is_address_or_empty(host: str) -> bool:
+    try:
+        return host == "" or bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(n for n in (part.strip() for part in text.split(",")) if n)
 
 
 _LOOPBACK = Kind(str, "a loopback address, such as 127.0.0.1 or ::1", _is_loopback)
+_ADDRESS = Kind(str, "an IP address of this host, or nothing", _is_address_or_empty)
 _PATH = Kind(
     lambda text: Path(text).expanduser(), "an absolute path", lambda p: Path(p).is_absolute()
 )
@@ -183,6 +191,14 @@ class Settings:
     )
     http_port: int = _setting(
         _count(0, 65535), 8899, "Their port; 0: any free one, told in node.properties."
+    )
+    remote_host: str = _setting(
+        _ADDRESS, "",
+        "Where readers on other machines are served, who show the token; it travels in plain HTTP. "
+        "Empty: nowhere but on http_port.",
+    )  # fmt: skip
+    remote_port: int = _setting(
+        _count(0, 65535), 8898, "Its port; 0: any free one, told in node.properties."
     )
     fill_connections: int = _setting(
         _count(1, 512),

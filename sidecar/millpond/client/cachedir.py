@@ -75,7 +75,48 @@ class ClientMount:
         return any(re.fullmatch(each, self.below(path)) for each in self._immutable)
 
 
-class CacheDir:
+class Mounts:
+    """The mount table as a reader sees it, and what is recorded beside it: here nothing."""
+
+    def mounts(self) -> dict[str, ClientMount]:
+        """By path."""
+        raise NotImplementedError
+
+    def meta(self, path: str) -> Meta | None:
+        """What is recorded of a store path."""
+        return None
+
+    def trusted(self, mount: ClientMount, path: str) -> Meta | None:
+        """The meta of a path where it may be believed without asking: the lease is the caller's."""
+        return None
+
+    def find_mount(self, path: str) -> ClientMount | None:
+        """The innermost mount that covers ``path``."""
+        mounts, at = self.mounts(), path
+        while at not in mounts and at != "/":
+            at = parent(at)
+        return mounts.get(at)
+
+    def mount(self, path: str) -> ClientMount:
+        """As ``find_mount``. Raises MountNotFound."""
+        found = self.find_mount(path)
+        if found is None:
+            names = ", ".join(sorted(self.mounts())[:3])
+            raise MountNotFound(
+                f"no mount covers {path}",
+                cause=f"mounted: {names}" if names else "nothing is mounted",
+                remedy=f"'millpond mount add {path} <store URI>' adds one",
+            )
+        return found
+
+    def mount_points(self, path: str) -> list[str]:
+        """Names that the mount table itself puts into a directory."""
+        inside = path.rstrip("/") + "/"
+        below = (m[len(inside) :] for m in self.mounts() if m.startswith(inside) and m != path)
+        return sorted({name.partition("/")[0] for name in below if name})
+
+
+class CacheDir(Mounts):
     """The directory of this node's sidecar. What is damaged or unknown counts as absent.
 
     Raises CacheDirUnusable where there is none.
@@ -115,38 +156,11 @@ class CacheDir:
             self._mounts_at = now
         return self._mounts
 
-    def find_mount(self, path: str) -> ClientMount | None:
-        """The innermost mount that covers ``path``."""
-        mounts, at = self.mounts(), path
-        while at not in mounts and at != "/":
-            at = parent(at)
-        return mounts.get(at)
-
-    def mount(self, path: str) -> ClientMount:
-        """As ``find_mount``. Raises MountNotFound."""
-        found = self.find_mount(path)
-        if found is None:
-            names = ", ".join(sorted(self.mounts())[:3])
-            raise MountNotFound(
-                f"no mount covers {path}",
-                cause=f"mounted: {names}" if names else "nothing is mounted",
-                remedy=f"'millpond mount add {path} <store URI>' adds one",
-            )
-        return found
-
-    def mount_points(self, path: str) -> list[str]:
-        """Names that the mount table itself puts into a directory."""
-        inside = path.rstrip("/") + "/"
-        below = (m[len(inside) :] for m in self.mounts() if m.startswith(inside) and m != path)
-        return sorted({name.partition("/")[0] for name in below if name})
-
     def meta(self, path: str) -> Meta | None:
-        """What is recorded of a store path."""
         meta = self._read(meta_name(path_hash(path)), Meta.parse)
         return meta if meta is not None and meta.store_path == path else None
 
     def trusted(self, mount: ClientMount, path: str) -> Meta | None:
-        """The meta of a path where it may be believed without asking: the lease is the caller's."""
         name = mount.store_path(path)
         meta = self.meta(name)
         if meta is None or meta.weak or meta.boot_id != self.boot_id:

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from millpond.client.cachedir import find_directory
-from millpond.client.process import Process, both_failed
-from millpond.client.reader import Reader, Version, look
-from millpond.client.sidecar import Trouble
+from millpond.client.process import Process
+from millpond.client.reader import BaseReader, Reader, Version, look
+from millpond.client.remote import SILENCE_S as REMOTE_SILENCE_S
+from millpond.client.remote import RemoteProcess, RemoteReader, parse_address, read_token
+from millpond.client.sidecar import Trouble, both_failed
 from millpond.errors import (
     IsADirectory,
     MillpondError,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from millpond.under.base import ObjectStat
     from millpond.wire import millpond_pb2 as wire
 
+AnyReader = BaseReader[Any]
 SILENCE_S = 0.4
 THREADS = 8
 LINE_BYTES = 64 * 1024
@@ -66,12 +69,16 @@ def _errors() -> Iterator[None]:
 
 
 class CacheFileSystem(AbstractFileSystem):  # type: ignore[misc]
-    """The namespace of this node's sidecar, read-only.
+    """The namespace of this node's sidecar, or of another's, read-only.
 
     Parameters
     ----------
     cache_dir : the cache directory; default MILLPOND_DIR, /var/lib/millpond, ~/.cache/millpond
-    silence_s : how long the sidecar may say nothing before a read goes to the store
+    silence_s : how long the sidecar may say nothing before a read goes to the store; default 0.4,
+        of another node's 2
+    sidecar : ``host:port`` of another node's sidecar (its ``remote_host`` and ``remote_port``),
+        for where none runs; files are then read over HTTP and not from a disk
+    token : what that sidecar's file ``token`` holds; or ``token_file``, a copy of it
     store_options : options of the store's driver for such reads, as in ``millpond mount add``;
         default: the place that the mount names, and this user's own chain of credentials
 
@@ -85,23 +92,31 @@ class CacheFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def __init__(
         self,
         cache_dir: str | os.PathLike[str] | None = None,
-        silence_s: float = SILENCE_S,
+        silence_s: float | None = None,
         store_options: Mapping[str, str] | None = None,
+        sidecar: str | None = None,
+        token: str | None = None,
+        token_file: str | os.PathLike[str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.cache_dir = find_directory(cache_dir)
         self._silence_s = silence_s
+        self._sidecar = sidecar
+        self._token = ""
+        if sidecar is not None:
+            parse_address(sidecar)
+            self._token = read_token(token, token_file)
         self._store_options = dict(store_options or {})
         self._fresh()
 
     def _fresh(self) -> None:
         self.counters: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._process: Process | None = None
+        self._process: Process | RemoteProcess | None = None
         self._pid = os.getpid()
 
-    def here(self) -> Process:
+    def here(self) -> Process | RemoteProcess:
         """What this process holds; a forked child begins anew."""
         if self._pid != os.getpid():
             self._fresh()
@@ -109,9 +124,17 @@ class CacheFileSystem(AbstractFileSystem):  # type: ignore[misc]
             return self._process
         with self._lock:
             if self._process is None:
-                self._process = Process(
-                    self.cache_dir, self._silence_s, self._store_options, self.counters
-                )
+                self._process = (
+                    Process(
+                        self.cache_dir, self._silence_s or SILENCE_S, self._store_options,
+                        self.counters,
+                    )
+                    if self._sidecar is None
+                    else RemoteProcess(
+                        self._sidecar, self._token, self._silence_s or REMOTE_SILENCE_S,
+                        self._store_options, self.counters,
+                    )
+                )  # fmt: skip
             return self._process
 
     @classmethod
@@ -203,13 +226,14 @@ class CacheFileSystem(AbstractFileSystem):  # type: ignore[misc]
         options.pop("autocommit", None)
         return CacheFile(self, path, reader, block_size or "default", **options)
 
-    def _reader(self, path: str) -> Reader:
+    def _reader(self, path: str) -> AnyReader:
         process = self.here()
         version = look(process, path)
         if version.directory:
             raise IsADirectory(f"{path} is a directory", cause="only files can be opened")
         process.count("opens")
-        return Reader(process.dir.mount(path), version)
+        made = RemoteReader if self._sidecar is not None else Reader
+        return made(process.dir.mount(path), version)
 
     def cat_file(
         self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any
@@ -235,7 +259,7 @@ class CacheFileSystem(AbstractFileSystem):  # type: ignore[misc]
         if not len(firsts) == len(lasts) == count:
             raise ValueError("paths, starts and ends differ in number")
         names = [self._strip_protocol(each) for each in paths]
-        readers: dict[str, Reader | Exception] = {}
+        readers: dict[str, AnyReader | Exception] = {}
         for name in names:
             if name not in readers:
                 readers[name] = self._tried(name)
@@ -259,7 +283,7 @@ class CacheFileSystem(AbstractFileSystem):  # type: ignore[misc]
                     raise part
         return parts
 
-    def _tried(self, name: str) -> Reader | Exception:
+    def _tried(self, name: str) -> AnyReader | Exception:
         try:
             with _errors():
                 return self._reader(name)
@@ -295,7 +319,7 @@ class CacheFile(AbstractBufferedFile):  # type: ignore[misc]
     """One version of a file, to its end. Reads go to the block files; nothing is kept between."""
 
     def __init__(
-        self, fs: CacheFileSystem, path: str, reader: Reader, block_size: Any, **kwargs: Any
+        self, fs: CacheFileSystem, path: str, reader: AnyReader, block_size: Any, **kwargs: Any
     ) -> None:
         self._reader = reader
         self.details = _entry(reader.version)

@@ -16,7 +16,7 @@ from millpond.client.blocks import BlockPool
 from millpond.client.cachedir import CacheDir
 from millpond.client.reporter import Reporter
 from millpond.client.sidecar import Sidecar, Trouble
-from millpond.errors import FileChanged, MillpondError, StoreNotSupported, StoreUnavailable
+from millpond.errors import MillpondError, StoreNotSupported
 from millpond.under.registry import open_store
 from millpond.wire import millpond_pb2 as wire
 
@@ -36,46 +36,25 @@ _S3_CONF = {
 }
 
 
-class Process:
-    """Shared by all open files of one file system in one process; thread-safe."""
+class Stores:
+    """The stores that a process reads directly, and its counters; thread-safe."""
 
-    def __init__(
-        self,
-        directory: Path,
-        silence_s: float,
-        store_options: Mapping[str, str],
-        counters: Counter[str],
-    ) -> None:
-        self.dir = CacheDir(directory)
-        self.sidecar = Sidecar(self.dir, silence_s, self.count)
-        self.reporter = Reporter(counters)
-        self.blocks = BlockPool(directory, self.reporter.block, self._bad_page)
+    def __init__(self, store_options: Mapping[str, str], counters: Counter[str]) -> None:
         self._store_options = dict(store_options)
         self._counters = counters
         self._lock = threading.Lock()
         self._stores: dict[str, tuple[str, UnderStore]] = {}
         self._told: set[str] = set()
         self._pid = os.getpid()
-        _LIVE.add(self)
 
     def __del__(self) -> None:
         if hasattr(self, "_pid"):
-            # A forked child may have got the lock from a thread that it has not got.
-            self.sidecar.close(locked=os.getpid() == self._pid)
             for _, store in self._stores.values():
                 store.close()
 
     def count(self, name: str, by: int = 1) -> None:
         with self._lock:
             self._counters[name] += by
-        self.reporter.soon(self._report)
-
-    def hit(self, size: int) -> None:
-        """So many bytes came from this node's disk."""
-        with self._lock:
-            self._counters["hit_bytes"] += size
-            self._counters["hit_reads"] += 1
-        self.reporter.soon(self._report)
 
     def fallback(self, reason: str, cause: str) -> None:
         """A read goes to the store: counted each time, logged the first time."""
@@ -85,10 +64,6 @@ class Process:
             self._told.add(reason)
         if first:
             log.warning("reading the store directly (%s): %s", reason, cause)
-
-    def trusted(self) -> bool:
-        """Whether meta and stamps may be believed without asking."""
-        return self.dir.lease_good() and self.sidecar.clocks_agree()
 
     def store(self, mount: ClientMount) -> UnderStore:
         """The store of a mount, read with this user's own credentials. Raises StoreNotSupported."""
@@ -119,6 +94,45 @@ class Process:
             at += len(part)
         self.count("direct_reads")
         self.count("direct_bytes", at)
+
+
+class Process(Stores):
+    """Shared by all open files of one file system in one process; thread-safe."""
+
+    def __init__(
+        self,
+        directory: Path,
+        silence_s: float,
+        store_options: Mapping[str, str],
+        counters: Counter[str],
+    ) -> None:
+        super().__init__(store_options, counters)
+        self.dir = CacheDir(directory)
+        self.sidecar = Sidecar(self.dir, silence_s, self.count)
+        self.reporter = Reporter(counters)
+        self.blocks = BlockPool(directory, self.reporter.block, self._bad_page)
+        _LIVE.add(self)
+
+    def __del__(self) -> None:
+        if hasattr(self, "sidecar"):
+            # A forked child may have got the lock from a thread that it has not got.
+            self.sidecar.close(locked=os.getpid() == self._pid)
+        super().__del__()
+
+    def count(self, name: str, by: int = 1) -> None:
+        super().count(name, by)
+        self.reporter.soon(self._report)
+
+    def hit(self, size: int) -> None:
+        """So many bytes came from this node's disk."""
+        with self._lock:
+            self._counters["hit_bytes"] += size
+            self._counters["hit_reads"] += 1
+        self.reporter.soon(self._report)
+
+    def trusted(self) -> bool:
+        """Whether meta and stamps may be believed without asking."""
+        return self.dir.lease_good() and self.sidecar.clocks_agree()
 
     def flush(self) -> None:
         """Report what was read and not reported yet."""
@@ -166,14 +180,3 @@ def _options(mount: ClientMount) -> dict[str, str]:
     if "Anonymous" in conf.get("aws.credentials.provider", ""):
         options["anonymous"] = "true"
     return options
-
-
-def both_failed(trouble: Trouble, error: MillpondError) -> MillpondError:
-    """The error of a direct read, with what sent it there."""
-    if isinstance(error, FileChanged):
-        return error
-    return StoreUnavailable(
-        "neither the sidecar nor the store could be read",
-        cause=f"{trouble}; {error}",
-        remedy="'millpond doctor' looks at both",
-    )

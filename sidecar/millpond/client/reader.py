@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from millpond.client.process import both_failed
-from millpond.client.sidecar import Trouble
+from millpond.client.sidecar import Trouble, both_failed
 from millpond.errors import FileChanged, IsADirectory, MillpondError, PathNotFound
 from millpond.model.sizes import BLOCK_BYTES, INLINE_FILE_BYTES, MIB
 from millpond.wire import millpond_pb2 as wire
@@ -14,9 +14,11 @@ from millpond.wire import millpond_pb2 as wire
 if TYPE_CHECKING:
     from millpond.client.blocks import OpenBlock
     from millpond.client.cachedir import ClientMount
-    from millpond.client.process import Process
+    from millpond.client.process import Process, Stores
+    from millpond.client.remote import RemoteProcess
     from millpond.model.records import Meta
 
+P = TypeVar("P", bound="Stores")
 ROUNDS = 2
 INLINE_BYTES = MIB
 MAX_FILL_BYTES = 4 * BLOCK_BYTES
@@ -38,7 +40,7 @@ class Version:
     """Why nothing but the store is read, where ``file_id`` is empty."""
 
 
-def look(process: Process, path: str, *, force: bool = False) -> Version:
+def look(process: Process | RemoteProcess, path: str, *, force: bool = False) -> Version:
     """The file or directory at a path: from meta without a call, else by Stat, else the store.
 
     ``force``: the store is asked, whatever is known.
@@ -72,7 +74,9 @@ def _of_meta(path: str, meta: Meta) -> Version:
     )
 
 
-def _unasked(process: Process, mount: ClientMount, path: str, trouble: Trouble) -> Version:
+def _unasked(
+    process: Process | RemoteProcess, mount: ClientMount, path: str, trouble: Trouble
+) -> Version:
     """Without the sidecar the store says which version there is; local blocks of it still count."""
     try:
         found = process.store(mount).stat(mount.key(path))
@@ -91,7 +95,7 @@ def _unasked(process: Process, mount: ClientMount, path: str, trouble: Trouble) 
     )
 
 
-class Reader:
+class BaseReader(ABC, Generic[P]):
     """Reads one version by position, from any thread, in whichever process it finds itself."""
 
     def __init__(self, mount: ClientMount, version: Version) -> None:
@@ -99,12 +103,44 @@ class Reader:
             raise IsADirectory(f"{version.path} is a directory", cause="only files can be opened")
         self.version = version
         self._mount = mount
-        self._content = version.content
         self._next = self._window = 0
+
+    @abstractmethod
+    def read(self, process: P, start: int, end: int) -> bytes:
+        """The bytes [start, end), cut at the file's end. Raises FileChanged."""
+
+    @abstractmethod
+    def readinto(self, process: P, start: int, view: memoryview) -> None:
+        """Fill ``view`` from ``start`` on; all of it lies within the file."""
+
+    def _direct(self, process: P, position: int, view: memoryview, why: Trouble) -> int:
+        process.fallback(why.reason, str(why))
+        version = self.version
+        try:
+            process.read_store(self._mount, version.path, version.version, position, view)
+        except PathNotFound as e:
+            raise self._changed("the store no longer has it") from e
+        except MillpondError as e:
+            raise both_failed(why, e) from e
+        return len(view)
+
+    def _changed(self, cause: str) -> FileChanged:
+        return FileChanged(
+            f"the file behind {self.version.path} is another than the one that was opened",
+            cause=cause,
+            remedy="Open it again, or read it once nobody replaces it",
+        )
+
+
+class Reader(BaseReader["Process"]):
+    """Reads from block files, by Fills of the node's sidecar, or from the store."""
+
+    def __init__(self, mount: ClientMount, version: Version) -> None:
+        super().__init__(mount, version)
+        self._content = version.content
         self._ahead = 0, 0
 
     def read(self, process: Process, start: int, end: int) -> bytes:
-        """The bytes [start, end), cut at the file's end. Raises FileChanged."""
         position, end = max(0, start), min(end, self.version.length)
         parts: list[bytes] = []
         while position < end:
@@ -119,7 +155,6 @@ class Reader:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def readinto(self, process: Process, start: int, view: memoryview) -> None:
-        """Fill ``view`` from ``start`` on; all of it lies within the file."""
         at = 0
         while at < len(view):
             rest = view[at:]
@@ -225,21 +260,3 @@ class Reader:
         elif position or size >= MIB:
             self._window = min(MAX_WINDOW_BYTES, max(MIB, 2 * self._window, 2 * size))
         return self._window
-
-    def _direct(self, process: Process, position: int, view: memoryview, why: Trouble) -> int:
-        process.fallback(why.reason, str(why))
-        version = self.version
-        try:
-            process.read_store(self._mount, version.path, version.version, position, view)
-        except PathNotFound as e:
-            raise self._changed("the store no longer has it") from e
-        except MillpondError as e:
-            raise both_failed(why, e) from e
-        return len(view)
-
-    def _changed(self, cause: str) -> FileChanged:
-        return FileChanged(
-            f"the file behind {self.version.path} is another than the one that was opened",
-            cause=cause,
-            remedy="Open it again, or read it once nobody replaces it",
-        )

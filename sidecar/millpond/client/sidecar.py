@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from millpond.errors import (
     FileChanged,
@@ -30,7 +31,13 @@ if TYPE_CHECKING:
 
     from millpond.client.cachedir import CacheDir
 
-    T = TypeVar("T")
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+T = TypeVar("T")
+C = TypeVar("C", bound=_Closable)
 
 PROBE_S = 5.0
 MAX_IDLE = 4
@@ -53,29 +60,21 @@ class Trouble(Exception):
         super().__init__(cause)
 
 
-class Sidecar:
+class Lines(ABC, Generic[C]):
     """Calls to one sidecar, from any thread. They raise Trouble, or what is the user's to see."""
 
-    def __init__(self, directory: CacheDir, silence_s: float, count: Callable[[str], None]) -> None:
-        self._directory = directory
-        self._silence_s = silence_s
+    def __init__(self, count: Callable[[str], None]) -> None:
         self._count = count
         self._lock = threading.Lock()
-        self._idle: list[LocalClient] = []
+        self._idle: list[C] = []
         self._silences = 0
         self._shut_until_s = 0.0
-        self._clocks_agree: bool | None = None
 
-    def clocks_agree(self) -> bool:
-        """Whether lease and stamps mean something to this process; asks once by a Hello."""
-        if self._clocks_agree is None:
-            try:
-                self._give(self._take())
-            except Trouble:
-                return False
-        return bool(self._clocks_agree)
+    @abstractmethod
+    def _connect(self) -> C:
+        """A connection that was greeted."""
 
-    def call(self, verb: str, ask: Callable[[LocalClient], T], *, again: bool = True) -> T:
+    def call(self, verb: str, ask: Callable[[C], T], *, again: bool = True) -> T:
         """One call on a connection of its own; ``verb`` is counted, unless it is empty."""
         client = self._take()
         if verb:
@@ -106,28 +105,20 @@ class Sidecar:
         for each in idle:
             each.close()
 
-    def _take(self) -> LocalClient:
+    def _take(self) -> C:
         with self._lock:
             if time.monotonic() < self._shut_until_s:
                 raise Trouble("breaker_open", "the sidecar fell silent")
             if self._idle:
                 return self._idle.pop()
-        before = time.monotonic_ns()
-        self._count("hellos")
         try:
-            made = LocalClient.connect(self._directory.path, silence_s=self._silence_s)
+            return self._connect()
         except SidecarUnavailable as e:
             raise self._gone(e) from e
         except MillpondError as e:
             raise Trouble(_REASONS.get(type(e), "sidecar_error"), str(e)) from e
-        hello: Any = made.hello
-        self._clocks_agree = (
-            before <= hello.monotonic_ns <= time.monotonic_ns()
-            and hello.boot_id == self._directory.boot_id
-        )
-        return made
 
-    def _give(self, client: LocalClient) -> None:
+    def _give(self, client: C) -> None:
         with self._lock:
             self._silences = 0
             if len(self._idle) < MAX_IDLE:
@@ -148,3 +139,44 @@ class Sidecar:
         absent = isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError)
         reason = "silence" if silent else "sidecar_absent" if absent else "sidecar_gone"
         return Trouble(reason, str(error))
+
+
+class Sidecar(Lines[LocalClient]):
+    """The sidecar of a cache directory, over its Unix socket."""
+
+    def __init__(self, directory: CacheDir, silence_s: float, count: Callable[[str], None]) -> None:
+        super().__init__(count)
+        self._directory = directory
+        self._silence_s = silence_s
+        self._clocks_agree: bool | None = None
+
+    def clocks_agree(self) -> bool:
+        """Whether lease and stamps mean something to this process; asks once by a Hello."""
+        if self._clocks_agree is None:
+            try:
+                self._give(self._take())
+            except Trouble:
+                return False
+        return bool(self._clocks_agree)
+
+    def _connect(self) -> LocalClient:
+        before = time.monotonic_ns()
+        self._count("hellos")
+        made = LocalClient.connect(self._directory.path, silence_s=self._silence_s)
+        hello: Any = made.hello
+        self._clocks_agree = (
+            before <= hello.monotonic_ns <= time.monotonic_ns()
+            and hello.boot_id == self._directory.boot_id
+        )
+        return made
+
+
+def both_failed(trouble: Trouble, error: MillpondError) -> MillpondError:
+    """The error of a direct read, with what sent it there."""
+    if isinstance(error, FileChanged):
+        return error
+    return StoreUnavailable(
+        "neither the sidecar nor the store could be read",
+        cause=f"{trouble}; {error}",
+        remedy="'millpond doctor' looks at both",
+    )

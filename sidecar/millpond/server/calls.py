@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from millpond import metrics as m
 from millpond.errors import MillpondError
@@ -11,10 +11,11 @@ from millpond.server import replies
 
 if TYPE_CHECKING:
     import asyncio
+    import threading
     from collections.abc import Callable
 
     from millpond.metrics import Metrics
-    from millpond.server.connection import Connection
+    from millpond.server.core.session import Session
 
 SILENCE_S = 0.075
 TICK_S = 0.025
@@ -25,12 +26,24 @@ def _nothing_ready() -> int:
     return 0
 
 
+class Channel(Protocol):
+    """Where requests come from and replies go: a connection, or this process itself."""
+
+    number: int
+    session: Session
+    writable: threading.Event
+
+    def send(self, frame: bytes) -> None: ...
+
+    def abort(self) -> None: ...
+
+
 class Call:
     """One request of one connection, until its last reply."""
 
     __slots__ = ("began", "connection", "owner", "ready", "request", "spoke", "table", "verb")
 
-    def __init__(self, table: Calls, connection: Connection, request: int, verb: str) -> None:
+    def __init__(self, table: Calls, connection: Channel, request: int, verb: str) -> None:
         self.table = table
         self.connection = connection
         self.owner = connection.number
@@ -70,7 +83,7 @@ class Calls:
         self.metrics = metrics
         self.open: dict[Call, None] = {}
 
-    def begin(self, connection: Connection, request: int, verb: str) -> Call:
+    def begin(self, connection: Channel, request: int, verb: str) -> Call:
         call = Call(self, connection, request, verb)
         self.open[call] = None
         if not self._ticking:
@@ -86,7 +99,7 @@ class Calls:
         self.metrics.observe(m.REQUEST_SECONDS, time.monotonic() - call.began, call.verb)
         return True
 
-    def drop(self, connection: Connection) -> None:
+    def drop(self, connection: Channel) -> None:
         """A connection is gone: nobody is left to answer."""
         for call in [c for c in self.open if c.connection is connection]:
             del self.open[call]

@@ -1,6 +1,6 @@
 """The HTTP port, on loopback: the dashboard, ``/metrics`` for Prometheus, ``/health`` for probes.
 
-None of them asks for a token, so none says more than sums, names of mounts and who is connected:
+None of these asks for a token, so none says more than sums, names of mounts and who is connected:
 no store URI, no path of a file, no secret. A page of another site must not read them through this
 user's browser either, so the Host of a request has to be this node by address or by name.
 """
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from millpond.server.admin import Admin
     from millpond.server.dashboard import Dashboard
     from millpond.server.gauges import Gauges
+    from millpond.server.remote import RemoteReads
     from millpond.store import BlockStore
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -41,6 +42,7 @@ class HttpServer:
         gauges: Gauges,
         metrics: Metrics,
         dashboard: Dashboard,
+        remote: RemoteReads,
         state: Callable[[], str],
         names: tuple[str, ...],
     ) -> None:
@@ -50,6 +52,7 @@ class HttpServer:
         self._gauges = gauges
         self._metrics = metrics
         self._dashboard = dashboard
+        self._remote = remote
         self._state = state
         self._names = {"localhost", *(n.lower() for n in names)}
         self._runner: web.AppRunner | None = None
@@ -60,6 +63,7 @@ class HttpServer:
         app = web.Application(middlewares=[self._own_host])
         app.add_routes([web.get("/metrics", self._get_metrics), web.get("/health", self._health)])
         app.add_routes(self._dashboard.routes())
+        app.add_routes(self._remote.routes())
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.SockSite(self._runner, sock).start()

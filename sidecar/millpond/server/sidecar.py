@@ -21,6 +21,8 @@ from millpond.server.gauges import Gauges
 from millpond.server.grpc_server import ControlServer
 from millpond.server.http import HttpServer
 from millpond.server.local_socket import Exhaustion, LocalServer
+from millpond.server.ranges import Ranges
+from millpond.server.remote import RemoteReads
 from millpond.server.running import RunningSettings, limits_of, max_pending
 from millpond.server.shell import FillService
 from millpond.server.verbs import Verbs
@@ -62,6 +64,7 @@ class Sidecar:
         self.socket_path: Path = settings.cache_dir / "sidecar.sock"
         self.tcp_port = 0
         self.http_port = 0
+        self.remote_port = 0
         self._stopping = asyncio.Event()
         self._lag: asyncio.TimerHandle | None = None
         self._healing: asyncio.Task[None] | None = None
@@ -136,9 +139,12 @@ class Sidecar:
         await asyncio.sleep(0)  # replies written above leave before connections close
         for connection in list(self._verbs.connections):
             connection.close()
-        await self._http.stop()
+        await asyncio.gather(self._http.stop(), self._remote.stop())
         until = time.monotonic() + STOP_S
-        ends = (self._control.stop, self._fills.join, self._lookups.close, self._disk.close)
+        ends = (
+            self._control.stop, self._fills.join, self._ranges.close, self._lookups.close,
+            self._disk.close,
+        )  # fmt: skip
         for join in ends:
             if not await asyncio.to_thread(join, max(0.1, until - time.monotonic())):
                 log.warning("work that did not end in %s s is left behind", STOP_S)
@@ -207,8 +213,12 @@ class Sidecar:
             loop.call_soon_threadsafe(self._count, method, error)
 
         self._control = ControlServer(admin, self.store.token, self.store.control_token, counted)
+        self._ranges = Ranges(loop, self.store, self.namespace)
+        self._remote = RemoteReads(
+            self._verbs, self.namespace, self._ranges, self.metrics, self.store.token
+        )  # fmt: skip
         self._http = HttpServer(
-            self.store, self.namespace, admin, gauges, self.metrics, self._dashboard,
+            self.store, self.namespace, admin, gauges, self.metrics, self._dashboard, self._remote,
             lambda: self.state, self.aliases,
         )  # fmt: skip
 
@@ -217,6 +227,8 @@ class Sidecar:
         gid = self.store.directory.stat().st_gid
         self.tcp_port = await self._server.listen_tcp(s.tcp_host, s.tcp_port)
         self.http_port = await self._http.listen(s.http_host, s.http_port)
+        if s.remote_host:
+            self.remote_port = await self._remote.listen(s.remote_host, s.remote_port)
         await asyncio.to_thread(self._control.listen, self.store.directory, gid)
         await self._server.listen_unix(self.socket_path, gid)
         published = {
@@ -225,6 +237,8 @@ class Sidecar:
             "tcp.host": s.tcp_host,
             "tcp.port": str(self.tcp_port),
             "http.port": str(self.http_port),
+            "remote.host": s.remote_host,
+            "remote.port": str(self.remote_port),
         }
         await asyncio.to_thread(lambda: self.store.publish_node(**published))
         await asyncio.to_thread(self.store.start_lease, PROTOCOL_MIN, PROTOCOL_MAX)

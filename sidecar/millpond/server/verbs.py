@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from millpond.metrics import Metrics
     from millpond.namespace import Namespace
-    from millpond.server.calls import Call
+    from millpond.server.calls import Call, Channel
     from millpond.server.connection import Connection
     from millpond.server.shell import FillService
     from millpond.server.workers import Workers
@@ -93,11 +93,15 @@ class Verbs:
         self.connections.discard(connection)
         self._by_transport[label] -= 1
         self.metrics.set(m.CONNECTIONS, self._by_transport[label], label)
-        visitor = connection.session.visitor
+        self.forget(connection)
+
+    def forget(self, channel: Channel) -> None:
+        """Nobody is left to take its replies."""
+        visitor = channel.session.visitor
         if visitor is not None:
             self.visitors.left(visitor, self.loop.time())
-        self.calls.drop(connection)
-        self._fills.closed(connection.number)
+        self.calls.drop(channel)
+        self._fills.closed(channel.number)
 
     def hello(self, session: Session, request: wire.Request) -> bytes:
         """Raises Unauthenticated, ProtocolMismatch."""
@@ -127,7 +131,7 @@ class Verbs:
 
     # -- requests ----------------------------------------------------------------------------
 
-    def begin(self, connection: Connection, request: wire.Request, verb: str | None) -> None:
+    def begin(self, connection: Channel, request: wire.Request, verb: str | None) -> None:
         """Take a request in hand; it is answered through its Call."""
         call = self.calls.begin(connection, request.id, verb or "unknown")
         self.metrics.add(m.REQUESTS, 1, call.verb)

@@ -223,9 +223,9 @@ class Blocks:
             self._history.add(key, Loss.DROPPED)
 
     def found_bad(self, writer: BlockWriter) -> None:
-        self._remove_bad(block_key(writer.file_id, writer.block), writer.generation)
+        self.remove_bad(block_key(writer.file_id, writer.block), writer.generation)
 
-    def _remove_bad(self, key: bytes, generation: int, page: int | None = None) -> None:
+    def remove_bad(self, key: bytes, generation: int, page: int | None = None) -> None:
         """Unlink a block with a page that fails its checksum, unless another took its place."""
         with self._stripe(key):
             if self._generation(key) != generation:
@@ -255,14 +255,14 @@ class Blocks:
                     return writer.present
             finally:
                 self.give_back(writer)
-        with self._looking(key) as found:
+        with self.looking(key) as found:
             return found[2] if found else 0
 
     def read(self, file_id: bytes, block: int, start: int, end: int) -> bytes | None:
         """Verified bytes [start, end) of the block; None if a page is absent or bad."""
         key = block_key(file_id, block)
         first, last = start // PAGE_BYTES, page_count(end)
-        with self._looking(key) as found:
+        with self.looking(key) as found:
             if found is None:
                 return None
             fd, header, present, crcs = found
@@ -276,14 +276,14 @@ class Blocks:
                     raise as_error(e, "reading a block") from e
                 return None
         if data is None:
-            self._remove_bad(key, header.generation)
+            self.remove_bad(key, header.generation)
             return None
         return data[start - first * PAGE_BYTES : end - first * PAGE_BYTES]
 
     def report_bad_page(self, file_id: bytes, block: int, page: int, generation: int) -> bool:
         """Look at the page ourselves; unlink the block if it is bad (True)."""
         key = block_key(file_id, block)
-        with self._looking(key) as found:
+        with self.looking(key) as found:
             if found is None:
                 return False
             fd, header, present, crcs = found
@@ -291,7 +291,7 @@ class Blocks:
                 return False
             if read_pages(self.disk, fd, header, crcs, page, page + 1) is not None:
                 return False
-        self._remove_bad(key, generation, page)
+        self.remove_bad(key, generation, page)
         return True
 
     def scrub(self, key: bytes) -> Iterator[int]:
@@ -300,7 +300,7 @@ class Blocks:
         A page that fails its checksum, or that the disk can't read, removes the block.
         """
         buffer = memoryview(mmap.mmap(-1, SCRUB_PAGES * PAGE_BYTES))  # as O_DIRECT wants it
-        with self._looking(key) as found:
+        with self.looking(key) as found:
             if found is None:
                 return
             fd, header, present, crcs = found
@@ -314,7 +314,7 @@ class Blocks:
                             size = self.disk.pread_into(direct, part, page_offset(at))
                             bad = bad_page(part[:size], header, crcs, at, stop)
                         if bad is not None:
-                            self._remove_bad(key, header.generation, bad)
+                            self.remove_bad(key, header.generation, bad)
                             return
                         yield size
 
@@ -334,7 +334,7 @@ class Blocks:
             self.disk.close(direct)
 
     @contextlib.contextmanager
-    def _looking(self, key: bytes) -> Iterator[tuple[int, Header, int, memoryview] | None]:
+    def looking(self, key: bytes) -> Iterator[tuple[int, Header, int, memoryview] | None]:
         """The block file opened for reading; None if it is absent or unsound (then removed)."""
         path = self._files.path(key)
         try:

@@ -9,6 +9,7 @@ import io.millpond.fs.local.NodeProperties;
 import io.millpond.fs.rpc.Counters;
 import io.millpond.fs.rpc.Endpoint;
 import io.millpond.fs.rpc.Fallback;
+import io.millpond.fs.rpc.RemoteSidecar;
 import io.millpond.fs.rpc.Sidecar;
 import io.millpond.fs.rpc.SidecarTrouble;
 import io.millpond.fs.wire.Wire;
@@ -36,7 +37,7 @@ import org.slf4j.LoggerFactory;
 final class Client {
     static final int INLINE_FILE_BYTES = 64 << 10;
     private static final Logger LOG = LoggerFactory.getLogger(Client.class);
-    private static final Map<Path, Client> SHARED = new ConcurrentHashMap<>();
+    private static final Map<List<Object>, Client> SHARED = new ConcurrentHashMap<>();
     private static final long REOPEN_NS = TimeUnit.SECONDS.toNanos(1);
     private static final int THREADS = 32;
 
@@ -45,6 +46,7 @@ final class Client {
     private final Counters counters = new Counters();
     private final Touches touches = new Touches();
     private final Sidecar sidecar;
+    private final RemoteSidecar remote;
     private final Reporter reporter;
     private final Invalidations invalidations;
     private final AtomicLong streams = new AtomicLong();
@@ -64,6 +66,15 @@ final class Client {
                         System::nanoTime,
                         TimeUnit.MILLISECONDS.toNanos(conf.silenceMs()),
                         TimeUnit.MILLISECONDS.toNanos(conf.probeMs()));
+        this.remote =
+                conf.sidecar().isEmpty()
+                        ? null
+                        : new RemoteSidecar(
+                                conf.sidecar(),
+                                conf.sidecarToken(),
+                                conf.remoteSilenceMs(),
+                                conf.probeMs(),
+                                counters);
         this.executor =
                 new ThreadPoolExecutor(
                         THREADS,
@@ -81,10 +92,11 @@ final class Client {
         this.invalidations = new Invalidations(sidecar);
     }
 
-    /** The client of the directory that {@code conf} names; one per directory and process. */
+    /** The client of what {@code conf} names: one per directory, or other node, and process. */
     static Client of(ClientConf conf) {
         Path directory = conf.directory().toAbsolutePath().normalize();
-        Client client = SHARED.computeIfAbsent(directory, path -> new Client(conf));
+        List<Object> key = List.of(directory, conf.sidecar(), conf.sidecarToken());
+        Client client = SHARED.computeIfAbsent(key, named -> new Client(conf));
         client.reporter.start();
         return client;
     }
@@ -145,6 +157,11 @@ final class Client {
 
     Sidecar sidecar() {
         return sidecar;
+    }
+
+    /** Another node's sidecar, for where this one has none; null where none is named. */
+    RemoteSidecar remote() {
+        return remote;
     }
 
     Counters counters() {

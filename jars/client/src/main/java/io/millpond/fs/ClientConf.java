@@ -2,6 +2,8 @@ package io.millpond.fs;
 
 import io.millpond.fs.local.MountList;
 import io.millpond.fs.local.MountTable;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
@@ -21,7 +23,22 @@ public final class ClientConf {
      */
     public static final String MOUNTS = "fs.cache.mounts";
 
-    /** Without a frame for this long, a call is given up and its read goes to the store. */
+    /**
+     * {@code host:port} of another node's sidecar (its settings remote_host and remote_port), read
+     * over HTTP on nodes that have no cache directory; with it goes its token.
+     */
+    public static final String SIDECAR = "fs.cache.sidecar";
+
+    /** What the file {@code token} in that sidecar's cache directory holds; may be a credential. */
+    public static final String SIDECAR_TOKEN = "fs.cache.sidecar.token";
+
+    /** A copy of that file, in place of the token itself. */
+    public static final String SIDECAR_TOKEN_FILE = "fs.cache.sidecar.token.file";
+
+    /**
+     * Without a byte for this long, a call is given up and its read goes to the store. Default: 400;
+     * for another node's sidecar 2000.
+     */
     public static final String SILENCE_MS = "fs.cache.silence.ms";
 
     /** How often a sidecar that was given up is probed. */
@@ -49,6 +66,7 @@ public final class ClientConf {
     public static final String DELEGATE = "fs.cache.delegate.";
 
     static final int SILENCE_MS_DEFAULT = 400;
+    static final int REMOTE_SILENCE_MS_DEFAULT = 2000;
     static final int PROBE_MS_DEFAULT = 5000;
     static final long WINDOW_BYTES_DEFAULT = 32L << 20;
     static final int INLINE_BYTES = 1 << 20;
@@ -57,7 +75,10 @@ public final class ClientConf {
     private static final long WINDOW_BYTES_MAX = 64L << 20;
 
     private final List<Path> directories;
+    private final String sidecar;
+    private final String sidecarToken;
     private final int silenceMs;
+    private final int remoteSilenceMs;
     private final int probeMs;
     private final long windowBytes;
     private final boolean prepare;
@@ -66,7 +87,11 @@ public final class ClientConf {
     private ClientConf(Configuration conf, Map<String, String> environment, Path home)
             throws InvalidSettingException {
         directories = directories(conf.getTrimmed(DIR, ""), environment, home);
+        sidecar = address(conf.getTrimmed(SIDECAR, ""));
+        sidecarToken = sidecar.isEmpty() ? "" : token(conf);
         silenceMs = (int) number(conf, SILENCE_MS, SILENCE_MS_DEFAULT, 1, SILENCE_MS_MAX);
+        remoteSilenceMs =
+                (int) number(conf, SILENCE_MS, REMOTE_SILENCE_MS_DEFAULT, 1, SILENCE_MS_MAX);
         probeMs = (int) number(conf, PROBE_MS, PROBE_MS_DEFAULT, 1, Integer.MAX_VALUE);
         windowBytes =
                 number(
@@ -114,8 +139,21 @@ public final class ClientConf {
         return mounts;
     }
 
+    /** Another node's sidecar as {@code host:port}; empty where none is named. */
+    String sidecar() {
+        return sidecar;
+    }
+
+    String sidecarToken() {
+        return sidecarToken;
+    }
+
     int silenceMs() {
         return silenceMs;
+    }
+
+    int remoteSilenceMs() {
+        return remoteSilenceMs;
     }
 
     int probeMs() {
@@ -140,6 +178,47 @@ public final class ClientConf {
             all.add(home.resolve(".cache/millpond"));
         }
         return all;
+    }
+
+    private static String address(String text) throws InvalidSettingException {
+        int colon = text.lastIndexOf(':');
+        boolean good = colon > 0 && text.substring(colon + 1).matches("[1-9][0-9]{0,4}");
+        if (text.isEmpty() || good && text.matches("[A-Za-z0-9._:\\[\\]-]+")) {
+            return text;
+        }
+        throw new InvalidSettingException(
+                "setting " + SIDECAR + " is '" + text + "'",
+                "it is no host:port",
+                "Write it as node-1:8898");
+    }
+
+    private static String token(Configuration conf) throws InvalidSettingException {
+        String why = "none is named";
+        try {
+            char[] given = conf.getPassword(SIDECAR_TOKEN);
+            String file = conf.getTrimmed(SIDECAR_TOKEN_FILE, "");
+            String token =
+                    given != null
+                            ? new String(given).trim()
+                            : file.isEmpty()
+                                    ? ""
+                                    : Files.readString(
+                                            Paths.get(file), StandardCharsets.US_ASCII).trim();
+            if (token.matches("[\\x21-\\x7e]+")) {
+                return token;
+            }
+            why = token.isEmpty() ? why : "that is none";
+        } catch (IOException e) {
+            why = e.toString();
+        }
+        throw new InvalidSettingException(
+                SIDECAR + " needs a token",
+                why,
+                "Set "
+                        + SIDECAR_TOKEN
+                        + " or "
+                        + SIDECAR_TOKEN_FILE
+                        + "; it is the file 'token' in that sidecar's cache directory");
     }
 
     private static long number(Configuration conf, String key, long usual, long min, long max)

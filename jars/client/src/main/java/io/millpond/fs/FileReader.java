@@ -28,7 +28,7 @@ final class FileReader implements Closeable {
         this.client = client;
         this.file = file;
         this.content = file.content();
-        this.blocks = file.direct() != null ? null : client.blocks(file);
+        this.blocks = file.direct() != null || file.remote() ? null : client.blocks(file);
         this.misses = new Misses(client, file, blocks, policy, splitEnd, this::loaded);
         this.hitBytes = client.counters().adder(Counters.Name.HIT_BYTES);
         this.hitReads = client.counters().adder(Counters.Name.HIT_READS);

@@ -16,6 +16,7 @@ final class FileVersion {
     private final ByteBuffer content;
     private final Fallback direct;
     private final FileStatus told;
+    private final boolean remote;
     private final long openedMs = System.currentTimeMillis();
 
     /**
@@ -24,7 +25,12 @@ final class FileVersion {
      * @param direct why nothing but the store can be read; null: the cache can
      */
     private FileVersion(
-            StatusRow row, DirectStore store, FileId id, ByteBuffer content, Fallback direct) {
+            StatusRow row,
+            DirectStore store,
+            FileId id,
+            ByteBuffer content,
+            Fallback direct,
+            boolean remote) {
         this.path = row.path();
         this.store = store;
         this.id = id;
@@ -34,16 +40,22 @@ final class FileVersion {
         this.content = content;
         this.direct = direct;
         this.told = row.told();
+        this.remote = remote;
     }
 
     /** A version that blocks may hold; {@code content} where its meta has the whole of it. */
     static FileVersion cached(StatusRow row, DirectStore store, FileId id, ByteBuffer content) {
-        return new FileVersion(row, store, id, content, null);
+        return new FileVersion(row, store, id, content, null, false);
+    }
+
+    /** A version that another node's sidecar may have; {@code id} is what it calls it. */
+    static FileVersion remote(StatusRow row, DirectStore store, FileId id) {
+        return new FileVersion(row, store, id, null, null, true);
     }
 
     /** A version that only the store has, as far as can be told. */
     static FileVersion direct(StatusRow row, DirectStore store, Fallback why) {
-        return new FileVersion(row, store, null, null, why);
+        return new FileVersion(row, store, null, null, why, false);
     }
 
     /** The same version, to be read from the store alone. */
@@ -61,6 +73,11 @@ final class FileVersion {
 
     FileId id() {
         return id;
+    }
+
+    /** Whether another node's sidecar is asked for it: there are no blocks here. */
+    boolean remote() {
+        return remote;
     }
 
     /** What the store calls this content; empty where nobody knows. */

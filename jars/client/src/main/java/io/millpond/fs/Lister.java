@@ -32,7 +32,7 @@ final class Lister {
             return direct(look, path, null);
         }
         try {
-            return rows(path, client.sidecar().list(path, false));
+            return rows(path, frames(look, path, false));
         } catch (NotADirectoryException e) {
             return List.of(resolver.status(path));
         } catch (SidecarTrouble e) {
@@ -43,17 +43,25 @@ final class Lister {
 
     /** Every file at any depth below {@code path}; null where only level by level is possible. */
     List<StatusRow> listFiles(String path) throws IOException {
-        if (namespace.look().dir() == null) {
+        Namespace.Look look = namespace.look();
+        if (look.dir() == null && look.remote() == null) {
             return null;
         }
         try {
-            return rows(path, client.sidecar().list(path, true));
+            return rows(path, frames(look, path, true));
         } catch (NotADirectoryException e) {
             return List.of(resolver.status(path));
         } catch (SidecarTrouble e) {
             client.fallback(e.reason(), e.getMessage());
             return null;
         }
+    }
+
+    private List<Wire.ListReply> frames(Namespace.Look look, String path, boolean recursive)
+            throws IOException {
+        return look.remote() != null
+                ? look.remote().list(path, recursive)
+                : client.sidecar().list(path, recursive);
     }
 
     private static List<StatusRow> rows(String path, List<Wire.ListReply> frames) {

@@ -25,6 +25,7 @@ final class Misses {
     private final Window window;
     private final Fills fills;
     private final DirectFile direct;
+    private final RemoteFile remote;
     private final Consumer<ByteBuffer> loaded;
     private volatile Inline inline;
     private volatile long directFrom;
@@ -44,6 +45,7 @@ final class Misses {
         this.window = new Window(policy, file.length(), splitEnd, client.windowBytes());
         this.fills = new Fills(client, file, blocks, window, policy);
         this.direct = new DirectFile(file);
+        this.remote = file.remote() ? new RemoteFile(client, file, window) : null;
         this.loaded = loaded;
     }
 
@@ -81,6 +83,9 @@ final class Misses {
         if (file.direct() != null) {
             return direct(position, dst, file.direct(), null);
         }
+        if (remote != null) {
+            return remote(position, dst, stream);
+        }
         if (directFrom <= position && position < directUntil) {
             return direct(position, dst, Fallback.TOLD_DIRECT, null);
         }
@@ -106,6 +111,24 @@ final class Misses {
             }
         }
         return direct(position, dst, Fallback.FILL_ROUNDS, null);
+    }
+
+    /** A range that was cut off is asked for once more: the answer says why, if there is one. */
+    private int remote(long position, ByteBuffer dst, boolean stream) throws IOException {
+        SidecarTrouble trouble = null;
+        for (int round = 0; round < ROUNDS; round++) {
+            try {
+                return stream ? remote.readOn(position, dst) : remote.readAt(position, dst);
+            } catch (PathNotFoundException e) {
+                throw file.changed("the store no longer has it");
+            } catch (SidecarTrouble e) {
+                trouble = e;
+                if (e.reason() != Fallback.SIDECAR_GONE) {
+                    break;
+                }
+            }
+        }
+        return direct(position, dst, trouble.reason(), trouble);
     }
 
     /** Bytes read once {@code call} has made them present; 0 if they are absent in spite of it. */
@@ -208,7 +231,7 @@ final class Misses {
 
     /** Fills all absent pages of some ranges by one call; null if nothing is absent. */
     FillCall fillAll(Iterable<long[]> ranges) throws IOException {
-        return file.direct() != null ? null : fills.all(ranges);
+        return file.direct() != null || remote != null ? null : fills.all(ranges);
     }
 
     private int direct(long position, ByteBuffer dst, Fallback reason, SidecarTrouble trouble)
@@ -229,11 +252,19 @@ final class Misses {
     void unbuffer() {
         inline = null;
         direct.unbuffer();
+        dropRemote();
     }
 
     void close() {
         fills.close();
         direct.close();
+        dropRemote();
+    }
+
+    private void dropRemote() {
+        if (remote != null) {
+            remote.drop();
+        }
     }
 
     /** Bytes that came in a reply. */

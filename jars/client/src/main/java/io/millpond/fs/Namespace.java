@@ -4,6 +4,8 @@ import io.millpond.fs.local.CacheDir;
 import io.millpond.fs.local.Mount;
 import io.millpond.fs.local.MountTable;
 import io.millpond.fs.rpc.Fallback;
+import io.millpond.fs.rpc.RemoteSidecar;
+import io.millpond.fs.rpc.SidecarTrouble;
 import java.io.IOException;
 
 /**
@@ -13,9 +15,12 @@ import java.io.IOException;
  */
 final class Namespace {
     private static final int NAMES_CHARS = 200;
+    private static final long REMOTE_NS = 1_000_000_000;
 
     private final Client client;
     private final MountTable given;
+    private MountTable remote;
+    private long remoteAtNs;
 
     /** {@code given} is null where the configuration names no mounts. */
     Namespace(Client client, MountTable given) {
@@ -25,24 +30,67 @@ final class Namespace {
 
     /** The mounts now. CacheDirUnusable where neither a cache directory nor a setting has any. */
     Look look() throws IOException {
-        CacheDir dir = given == null ? client.dir() : client.dirOrNull();
+        boolean must = given == null && client.remote() == null;
+        CacheDir dir = must ? client.dir() : client.dirOrNull();
         if (dir != null) {
             MountTable own = dir.mounts();
-            if (given == null || own.published()) {
-                return new Look(dir, own);
+            if (must || own.published()) {
+                return new Look(dir, own, null);
             }
         }
-        return new Look(null, given);
+        return client.remote() == null
+                ? new Look(null, given, null)
+                : new Look(null, remoteMounts(), client.remote());
+    }
+
+    /** The other node's, asked once a second; the last known or given ones where it is silent. */
+    private synchronized MountTable remoteMounts() throws IOException {
+        if (remote != null && System.nanoTime() - remoteAtNs < REMOTE_NS) {
+            return remote;
+        }
+        try {
+            remote = new MountTable(client.remote().mounts());
+        } catch (SidecarTrouble e) {
+            client.fallback(e.reason(), e.getMessage());
+            remote = remote == null ? given : remote;
+            if (remote == null || e.reason() == Fallback.UNAUTHENTICATED) {
+                throw unknown(e);
+            }
+        }
+        remoteAtNs = System.nanoTime();
+        return remote;
+    }
+
+    private IOException unknown(SidecarTrouble trouble) {
+        if (trouble.getCause() instanceof IOException) {
+            return (IOException) trouble.getCause();
+        }
+        SidecarUnavailableException typed =
+                new SidecarUnavailableException(
+                        "the sidecar of another node can't be asked what is mounted",
+                        trouble.getMessage(),
+                        "See that it runs, and that "
+                                + ClientConf.SIDECAR
+                                + " is the address that its remote_host and remote_port say");
+        typed.initCause(trouble);
+        return typed;
     }
 
     /** What holds for one operation. */
     final class Look {
         private final CacheDir dir;
         private final MountTable table;
+        private final RemoteSidecar remote;
 
-        private Look(CacheDir dir, MountTable table) {
+        private Look(CacheDir dir, MountTable table, RemoteSidecar remote) {
             this.dir = dir;
             this.table = table;
+            this.remote = remote;
+        }
+
+        /** The other node's sidecar, where it is the one to ask; else null. */
+        RemoteSidecar remote() {
+            return remote;
         }
 
         /** Null where there is none, so that nothing but the store can be asked. */
@@ -56,10 +104,11 @@ final class Namespace {
 
         /** Whether the store is all there is; counts that it is read for this reason. */
         boolean storeOnly() {
-            if (dir == null) {
+            boolean only = dir == null && remote == null;
+            if (only) {
                 client.fallback(Fallback.NO_CACHE_DIR, client.whyStoreOnly());
             }
-            return dir == null;
+            return only;
         }
 
         /** The mount that covers a path; MountNotFound names those there are. */

@@ -49,7 +49,7 @@ final class Resolver {
         }
         try {
             boolean written = client.invalidations().pending(path);
-            return row(path, client.sidecar().stat(path, written));
+            return row(path, stat(look, path, written));
         } catch (SidecarTrouble e) {
             client.fallback(e.reason(), e.getMessage());
             return direct(store, path, look.table().mountPoints(path), e);
@@ -83,16 +83,17 @@ final class Resolver {
         }
         try {
             boolean now = force || client.invalidations().pending(path);
-            return asked(store, path, client.sidecar().stat(path, now));
+            Wire.FileInfo info = stat(look, path, now);
+            return look.remote() == null ? asked(store, path, info) : remote(store, path, info);
         } catch (SidecarTrouble e) {
-            return unasked(store, path, plan, e);
+            return unasked(look.dir(), store, path, plan, e);
         }
     }
 
     /** The meta of a path, where it may be believed without asking anyone; else null. */
     private Meta trusted(CacheDir dir, Mount mount, String path, boolean whole)
             throws IOException {
-        if (!client.trusted() || client.invalidations().pending(path)) {
+        if (dir == null || !client.trusted() || client.invalidations().pending(path)) {
             return null;
         }
         String storePath = mount.storePath(mount.key(path));
@@ -136,6 +137,20 @@ final class Resolver {
         return FileVersion.cached(row, store, meta.fileId(), meta.content());
     }
 
+    private Wire.FileInfo stat(Namespace.Look look, String path, boolean force)
+            throws IOException {
+        return look.remote() != null
+                ? look.remote().stat(path, force)
+                : client.sidecar().stat(path, force);
+    }
+
+    private FileVersion remote(DirectStore store, String path, Wire.FileInfo info)
+            throws IOException {
+        StatusRow row = row(path, info);
+        checkFile(row);
+        return FileVersion.remote(row, store, FileId.of(info.getFileId().toByteArray()));
+    }
+
     private FileVersion asked(DirectStore store, String path, Wire.FileInfo info)
             throws IOException {
         StatusRow row = row(path, info);
@@ -159,11 +174,11 @@ final class Resolver {
      * which one it wants; local blocks of that version are as good as ever.
      */
     private FileVersion unasked(
-            DirectStore store, String path, Plan plan, SidecarTrouble trouble)
+            CacheDir dir, DirectStore store, String path, Plan plan, SidecarTrouble trouble)
             throws IOException {
         client.fallback(trouble.reason(), trouble.getMessage());
         StatusRow row = row(store, path, plan, trouble);
-        Meta meta = client.dir().meta(store.storePath(path));
+        Meta meta = dir == null ? null : dir.meta(store.storePath(path));
         if (meta != null && !meta.weak() && meta.length() == row.length()) {
             boolean same =
                     store.isLocal()

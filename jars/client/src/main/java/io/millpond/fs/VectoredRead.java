@@ -45,6 +45,10 @@ final class VectoredRead {
             }
         }
         if (!absent.isEmpty()) {
+            if (reader.file().remote()) {
+                absent.forEach(each -> reader.client().execute(() -> each.readRest(false)));
+                return;
+            }
             FillCall call = fill(absent);
             reader.client().execute(() -> finish(absent, call));
         }
@@ -88,7 +92,7 @@ final class VectoredRead {
             if (each.getLength() < 0) {
                 throw new IllegalArgumentException("length is negative in " + each);
             }
-            if (each.getOffset() < 0 || each.getOffset() + each.getLength() > length) {
+            if (each.getOffset() < 0 || each.getLength() > length - each.getOffset()) {
                 throw new EOFException("range " + each + " is outside the file of " + length);
             }
             if (each.getOffset() < end) {

@@ -18,7 +18,8 @@ public final class MountTable {
 
     private final Map<String, Mount> byPath = new TreeMap<>();
 
-    MountTable(Wire.MountTable table) {
+    /** The table that a sidecar told. */
+    public MountTable(Wire.MountTable table) {
         for (Wire.Mount each : table.getMountsList()) {
             byPath.put(each.getPath(), new Mount(each));
         }

@@ -17,6 +17,8 @@ public final class Counters {
         FILLED_BYTES("filled_bytes"),
         /** Bytes taken from the replies of fills. */
         INLINE_BYTES("inline_bytes"),
+        /** Bytes that another node's sidecar sent. */
+        REMOTE_BYTES("remote_bytes"),
         DIRECT_BYTES("direct_bytes"),
         DIRECT_READS("direct_reads"),
         /** Calls of each verb. */
