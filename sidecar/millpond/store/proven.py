@@ -61,7 +61,11 @@ class ProvenReads:
                 mask = page_mask(at, stop)
                 if proven & mask == mask:
                     continue
-                if read_pages(self._blocks.disk, fd, header, crcs, at, stop) is None:
+                try:
+                    data = read_pages(self._blocks.disk, fd, header, crcs, at, stop)
+                except OSError:
+                    return None  # the Fill that follows meets the disk's failure too
+                if data is None:
                     break
                 proven |= mask
             else:
