@@ -99,6 +99,10 @@ class Probe:
         self.ask("open", name, path, *options)
         return name
 
+    def write(self, path: str, data: bytes, *, builder: bool = False) -> None:
+        how = "builder" if builder else "create"
+        self.ask("write", path, base64.b64encode(data).decode(), how)
+
     def read(self, count: int, *, step: int = 1 << 20, name: str = "s") -> bytes:
         return base64.b64decode(self.ask("read", name, count, step)[0])
 

@@ -23,6 +23,9 @@ lines.saveAsNewAPIHadoopFile(
     "org.apache.hadoop.io.NullWritable",
     conf=conf,
 )
-success = spark.read.text(f"{directory}/_SUCCESS", wholetext=True).first()[0]
+mark = spark._jvm.org.apache.hadoop.fs.Path(f"{directory}/_SUCCESS")
+opened = mark.getFileSystem(spark._jsc.hadoopConfiguration()).open(mark)
+success = opened.readAllBytes()
+opened.close()
 found = sorted(row[0] for row in spark.read.text(directory).collect())
 print(json.dumps({"committer": json.loads(success)["committer"], "lines": found}))

@@ -19,6 +19,7 @@ import java.util.zip.CRC32C;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.BlockLocation;
 import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FileRange;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
@@ -83,6 +84,10 @@ public final class Probe {
                 return locations(w[1]);
             case "delete":
                 return fs.delete(new Path(w[1]), false) + "";
+            case "write":
+                return write(new Path(w[1]), w[2], w[3].equals("builder"));
+            case "rename":
+                return fs.rename(new Path(w[1]), new Path(w[2])) + "";
             case "open":
                 return open(w);
             case "planned":
@@ -115,6 +120,16 @@ public final class Probe {
             default:
                 throw new IllegalArgumentException("unknown command " + w[0]);
         }
+    }
+
+    private String write(Path path, String data, boolean builder) throws IOException {
+        FSDataOutputStream out =
+                builder
+                        ? fs.createFile(path).create().overwrite(true).recursive().build()
+                        : fs.create(path, true);
+        out.write(Base64.getDecoder().decode(data));
+        out.close();
+        return "";
     }
 
     private String open(String[] w) throws Exception {

@@ -1,0 +1,181 @@
+"""A JVM that reads and writes ``s3a://`` through the cache, as a subclass of S3A and before S3A.
+
+The mount is fresh for an hour: what is right within it is right because the sidecar was told.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+import millpond_jars
+from millpond.wire.local_client import LocalClient
+from tests.integration.jvm_probe import Probe, ProbeError
+from tests.integration.test_jvm_client import S3A_KEYS, Bucket, Site, content, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from millpond.testing.s3_gateway import S3Gateway
+
+pytestmark = pytest.mark.timeout(600)  # the first run on a machine fetches S3A by Maven
+
+SUBCLASS = {"fs.s3a.impl": "io.millpond.fs.s3a.TransparentS3AFileSystem"}
+WRAPPER = {
+    "fs.s3a.impl": "io.millpond.fs.TransparentFileSystem",
+    "fs.cache.delegate.s3a": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, s3_gateway: S3Gateway) -> Iterator[Site]:
+    yield from running("s3", tmp_path_factory.mktemp("transparent"), s3_gateway)
+
+
+@pytest.fixture(params=["subclass", "wrapper"])
+def impl(request: pytest.FixtureRequest) -> dict[str, str]:
+    return SUBCLASS if request.param == "subclass" else WRAPPER
+
+
+def bucket(site: Site) -> Bucket:
+    assert isinstance(site.store, Bucket)
+    return site.store
+
+
+def probe(site: Site, conf: dict[str, str], **more: str) -> Probe:
+    """A JVM set up as the site's S3A jobs are, with other classes behind the scheme."""
+    at = bucket(site)
+    own = {
+        "fs.cache.dir": str(site.sidecar.cache_dir),
+        "fs.s3a.endpoint": at.gateway.endpoint,
+        "fs.s3a.endpoint.region": "us-east-1",
+        "fs.s3a.path.style.access": "true",
+        "fs.s3a.connection.ssl.enabled": "false",
+        # A busy machine is no silent sidecar, but in the test of one.
+        "fs.cache.silence.ms": more.pop("silence", "10000"),
+    }
+    jars = [millpond_jars.client(), millpond_jars.s3a()]
+    conf = {**own, **S3A_KEYS, **conf, **more}
+    return Probe(site.log, conf, f"s3a://{at.name}/", s3a=True, jars=jars)
+
+
+def text(jvm: Probe, uri: str) -> bytes:
+    jvm.open(uri)
+    return jvm.read(1 << 20)
+
+
+def test_what_it_writes_is_seen_at_once(
+    site: Site, impl: dict[str, str], request: pytest.FixtureRequest
+) -> None:
+    folder = request.node.callspec.id
+    uri = f"s3a://{bucket(site).name}/data/{folder}"
+    with probe(site, impl) as jvm, LocalClient.connect(site.sidecar.cache_dir) as sidecar:
+
+        def known(name: str) -> int:
+            return sidecar.stat(f"/m/{folder}/{name}").length
+
+        site.store.put(f"{folder}/f", b"one")
+        assert text(jvm, f"{uri}/f") == b"one"
+        site.store.put(f"{folder}/f", b"another")
+        assert text(jvm, f"{uri}/f") == b"one", "the cache is not in use"
+        jvm.ask("planned", "s", f"{uri}/f", "listed")
+        assert jvm.read(100) == b"another", "a plan of the store's is the store's version"
+
+        for number, builder in ((100, False), (1000, True), (10, False)):
+            jvm.write(f"{uri}/f", b"x" * number, builder=builder)
+            assert known("f") == number
+            assert text(jvm, f"{uri}/f") == b"x" * number
+        jvm.ask("rename", f"{uri}/f", f"{uri}/g")
+        assert text(jvm, f"{uri}/g") == b"x" * 10
+        with pytest.raises(ProbeError, match="FileNotFoundException"):
+            jvm.open(f"{uri}/f")
+        jvm.write(f"{uri}/g", b"again")
+        assert text(jvm, f"{uri}/g") == b"again"
+        assert jvm.ask("locations", f"{uri}/g") == ["0+5@node-1,10.0.0.7"]
+
+
+def test_a_sidecar_that_did_not_hear_of_a_write_is_told_later(
+    site: Site, impl: dict[str, str], request: pytest.FixtureRequest
+) -> None:
+    name = f"silent-{request.node.callspec.id}"
+    uri = f"s3a://{bucket(site).name}/data/{name}"
+    site.store.put(name, b"old")
+    with probe(site, impl, silence="400") as jvm:
+        assert text(jvm, uri) == b"old"
+        os.kill(site.sidecar.pid, signal.SIGSTOP)
+        try:
+            jvm.write(uri, b"newer")
+            assert text(jvm, uri) == b"newer"
+        finally:
+            os.kill(site.sidecar.pid, signal.SIGCONT)
+        assert text(jvm, uri) == b"newer"
+        deadline = time.monotonic() + 30
+        with LocalClient.connect(site.sidecar.cache_dir, silence_s=20) as sidecar:
+            while sidecar.stat(f"/m/{name}").length != 5:
+                assert time.monotonic() < deadline, "the sidecar was not told"
+                time.sleep(0.1)
+        assert text(jvm, uri) == b"newer"
+
+
+def test_what_is_not_for_the_cache_is_the_connectors(site: Site, impl: dict[str, str]) -> None:
+    at = bucket(site)
+    at.gateway.put_object(at.name, "elsewhere/f", b"not mounted")
+    site.store.put("kept/out", b"excluded")
+    site.store.put("big", content(3 << 20, seed=31))
+    exclude = {"fs.cache.transparent.exclude": f"s3://{at.name}/data/kept/**"}
+    with probe(site, impl, **exclude) as jvm:
+        assert text(jvm, f"s3a://{at.name}/elsewhere/f") == b"not mounted"
+        assert text(jvm, f"s3a://{at.name}/data/kept/out") == b"excluded"
+        jvm.open(f"s3a://{at.name}/data/big")
+        assert jvm.pread(1 << 20, 5000) == content(3 << 20, seed=31)[1 << 20 :][:5000]
+        jvm.ask("end")  # reports what there is to report
+    counters = site.sidecar.run("stats")
+    assert "not_mounted" in counters
+    assert "excluded" in counters
+
+
+@pytest.mark.parametrize(
+    ("conf", "says"),
+    [
+        (SUBCLASS | {"fs.cache.transparent.include": "warehouse/**"}, "it names no scheme"),
+        (WRAPPER | {"fs.cache.transparent.exclude": "s3a://b/{x}"}, "no wildcard"),
+        ({"fs.s3a.impl": WRAPPER["fs.s3a.impl"]}, "fs.cache.delegate.s3a"),
+        (WRAPPER | {"fs.cache.delegate.s3a": "no.such.Class"}, "no.such.Class"),
+    ],
+)
+def test_a_wrong_setting_is_said_at_once(site: Site, conf: dict[str, str], says: str) -> None:
+    with pytest.raises(ProbeError, match="InvalidSettingException") as met:
+        probe(site, conf)
+    assert says in str(met.value)
+
+
+def test_switched_off_it_is_the_connector_alone(site: Site, impl: dict[str, str]) -> None:
+    site.store.put("off", b"one")
+    with probe(site, impl, **{"fs.cache.transparent": "false"}) as jvm:
+        uri = f"s3a://{bucket(site).name}/data/off"
+        assert text(jvm, uri) == b"one"
+        site.store.put("off", b"two")
+        assert text(jvm, uri) == b"two"
+
+
+def test_the_cache_of_a_session_falls_back_to_the_plain_connector(
+    site: Site, impl: dict[str, str], tmp_path: Path
+) -> None:
+    """``cache://`` beside an ``s3a://`` of ours: its direct reads do not come back to it."""
+    site.store.put("direct", b"direct")
+    at = bucket(site)
+    direct = {
+        f"fs.s3a.bucket.{at.name}.endpoint": at.gateway.endpoint,
+        f"fs.s3a.bucket.{at.name}.path.style.access": "true",
+        "fs.s3a.endpoint.region": "us-east-1",
+        "fs.cache.dir": str(tmp_path / "absent"),
+        "fs.cache.mounts": f"/m={at.uri}",
+    }
+    jars = [millpond_jars.client(), millpond_jars.s3a()]
+    with Probe(site.log, {**direct, **S3A_KEYS, **impl}, s3a=True, jars=jars) as jvm:
+        assert text(jvm, "/m/direct") == b"direct"
