@@ -34,7 +34,9 @@ WRAPPER = {
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, s3_gateway: S3Gateway) -> Iterator[Site]:
-    yield from running("s3", tmp_path_factory.mktemp("transparent"), s3_gateway)
+    for made in running("s3", tmp_path_factory.mktemp("transparent"), s3_gateway):
+        made.sidecar.run("mount", "rm", "/fresh")
+        yield made
 
 
 @pytest.fixture(params=["subclass", "wrapper"])
