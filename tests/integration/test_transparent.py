@@ -64,13 +64,6 @@ def transparent(
         Client(hdfs_cluster.uri).delete("/transparent", recursive=True)
 
 
-@pytest.fixture
-def revived(transparent: Transparent) -> Iterator[None]:
-    yield
-    transparent.site.sidecar.kill()
-    transparent.site.sidecar.start()
-
-
 def expected(rows: int, factor: int) -> list[list[int]]:
     groups = [range(k, rows, 3) for k in range(3)]
     return [[k, sum(ids) * factor, len(ids)] for k, ids in enumerate(groups)]
@@ -112,44 +105,3 @@ def test_s3a_committers_work(transparent: Transparent, committer: str) -> None:
     directory = transparent.uri("s3a", f"committed-{committer}")
     done = transparent.spark.run("commit.py", directory, committer, "line")
     assert done == {"committer": committer, "lines": sorted(f"line {i}" for i in range(20))}
-
-
-def test_a_killed_sidecar_costs_no_answer(transparent: Transparent, revived: None) -> None:
-    spark = transparent.spark
-    tables = [transparent.uri(scheme, "killed") for scheme in ("s3a", "hdfs")]
-    for table in tables:
-        spark.run("write.py", table, 3000, 5)
-        assert spark.run("read.py", table) == expected(3000, 5)
-    transparent.site.sidecar.kill()
-    for table in tables:
-        assert spark.run("read.py", table) == expected(3000, 5)
-        spark.run("write.py", table, 3000, 6)
-        assert spark.run("read.py", table) == expected(3000, 6)
-    transparent.site.sidecar.start()
-    for table in tables:
-        assert spark.run("read.py", table) == expected(3000, 6)
-    seen = spark.run("replace.py", transparent.uri("s3a", "killed.txt"))
-    assert seen == [[f"version {n}"] for n in (0, 1, 2, 3, 4, 5, 5)]
-
-
-def test_without_the_jars_everything_is_readable(transparent: Transparent) -> None:
-    site = transparent.site
-    tables = [transparent.uri(scheme, "left") for scheme in ("s3a", "hdfs")]
-    for table in tables:
-        transparent.spark.run("write.py", table, 3000, 9)
-    cache_dir = str(site.sidecar.cache_dir)
-    properties = site.sidecar.run("spark-conf", "--cache-dir", cache_dir, "--s3a", "fetch")
-    plain = []
-    for line in properties.splitlines():
-        key, _, value = line.partition(" ")
-        if key == "spark.jars":
-            value = ",".join(jar for jar in value.split(",") if "/millpond_jars/" not in jar)
-        if "cache" not in key:
-            plain.append(f"{key} {value}")
-    plain += [f"{key} {value}" for key, value in SETTINGS.items()]
-    with SparkScripts(
-        transparent.folder / "plain", "\n".join([*plain, "spark.master local[2]"]),
-        site.credentials,
-    ) as spark:  # fmt: skip
-        for table in tables:
-            assert spark.run("read.py", table) == expected(3000, 9)
