@@ -15,10 +15,11 @@ import pytest
 import millpond_jars
 from millpond.wire.local_client import LocalClient
 from tests.integration.jvm_probe import Probe, ProbeError
-from tests.integration.test_jvm_client import S3A_KEYS, Bucket, Site, running
+from tests.integration.test_jvm_client import S3A_KEYS, Bucket, Site, content, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from millpond.testing.s3_gateway import S3Gateway
 
@@ -121,3 +122,62 @@ def test_a_sidecar_that_did_not_hear_of_a_write_is_told_later(
                 assert time.monotonic() < deadline, "the sidecar was not told"
                 time.sleep(0.1)
         assert text(jvm, uri) == b"newer"
+
+
+def test_what_is_not_for_the_cache_is_the_connectors(site: Site, impl: dict[str, str]) -> None:
+    at = bucket(site)
+    at.gateway.put_object(at.name, "elsewhere/f", b"not mounted")
+    site.store.put("kept/out", b"excluded")
+    site.store.put("big", content(3 << 20, seed=31))
+    exclude = {"fs.cache.transparent.exclude": f"s3://{at.name}/data/kept/**"}
+    with probe(site, impl, **exclude) as jvm:
+        assert text(jvm, f"s3a://{at.name}/elsewhere/f") == b"not mounted"
+        assert text(jvm, f"s3a://{at.name}/data/kept/out") == b"excluded"
+        jvm.open(f"s3a://{at.name}/data/big")
+        assert jvm.pread(1 << 20, 5000) == content(3 << 20, seed=31)[1 << 20 :][:5000]
+        jvm.ask("end")  # reports what there is to report
+    counters = site.sidecar.run("stats")
+    assert "not_mounted" in counters
+    assert "excluded" in counters
+
+
+@pytest.mark.parametrize(
+    ("conf", "says"),
+    [
+        (SUBCLASS | {"fs.cache.transparent.include": "warehouse/**"}, "it names no scheme"),
+        (WRAPPER | {"fs.cache.transparent.exclude": "s3a://b/{x}"}, "no wildcard"),
+        ({"fs.s3a.impl": WRAPPER["fs.s3a.impl"]}, "fs.cache.delegate.s3a"),
+        (WRAPPER | {"fs.cache.delegate.s3a": "no.such.Class"}, "no.such.Class"),
+    ],
+)
+def test_a_wrong_setting_is_said_at_once(site: Site, conf: dict[str, str], says: str) -> None:
+    with pytest.raises(ProbeError, match="InvalidSettingException") as met:
+        probe(site, conf)
+    assert says in str(met.value)
+
+
+def test_switched_off_it_is_the_connector_alone(site: Site, impl: dict[str, str]) -> None:
+    site.store.put("off", b"one")
+    with probe(site, impl, **{"fs.cache.transparent": "false"}) as jvm:
+        uri = f"s3a://{bucket(site).name}/data/off"
+        assert text(jvm, uri) == b"one"
+        site.store.put("off", b"two")
+        assert text(jvm, uri) == b"two"
+
+
+def test_the_cache_of_a_session_falls_back_to_the_plain_connector(
+    site: Site, impl: dict[str, str], tmp_path: Path
+) -> None:
+    """``cache://`` beside an ``s3a://`` of ours: its direct reads do not come back to it."""
+    site.store.put("direct", b"direct")
+    at = bucket(site)
+    direct = {
+        f"fs.s3a.bucket.{at.name}.endpoint": at.gateway.endpoint,
+        f"fs.s3a.bucket.{at.name}.path.style.access": "true",
+        "fs.s3a.endpoint.region": "us-east-1",
+        "fs.cache.dir": str(tmp_path / "absent"),
+        "fs.cache.mounts": f"/m={at.uri}",
+    }
+    jars = [millpond_jars.client(), millpond_jars.s3a()]
+    with Probe(site.log, {**direct, **S3A_KEYS, **impl}, s3a=True, jars=jars) as jvm:
+        assert text(jvm, "/m/direct") == b"direct"
