@@ -186,7 +186,7 @@ def run_command(root: Path, folder: Path) -> list[str]:
     return [
         sys.executable, "-m", "millpond_tpcds", "run", "--scale", str(SCALE), "--data", str(root),
         "--work", str(folder / "work"), "--out", str(folder / "out"), "--queries", NAMES,
-        "--first-byte-ms", "1", "--memory", "1g", "--cores", "2",
+        "--first-byte-ms", "1", "--memory", "1g", "--cores", "2", "--json",
     ]  # fmt: skip
 
 

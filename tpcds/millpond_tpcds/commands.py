@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from millpond.cli.output import Json, Mode, print_json
+
 if TYPE_CHECKING:
     from millpond_tpcds.run import Options
     from millpond_tpcds.state import Sample, Step
@@ -61,6 +63,7 @@ def generate(
     endpoint: Annotated[
         str | None, typer.Option(help="Of an S3 server; keys come from the AWS environment.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Make the tables as Parquet; what is complete is not made again."""
     _check_installed()
@@ -76,20 +79,29 @@ def generate(
             f"{len(note.files):>5} files{'' if made else '  (was there)'}"
         ),
     )  # fmt: skip
-    size = sum(note.bytes for note in done.complete().values())
+    tables = done.complete()
+    size = sum(note.bytes for note in tables.values())
     _say(f"{size / 1e6:.1f} MB in {done.folder}, {time.monotonic() - began:.0f} s")
+    copied = 0
     if store is not None:
         copied = destination.copy(done, store, _copied)
         _say(f"{copied} files copied to {to}")
+    if Mode.json:
+        rows = {name: note.rows for name, note in tables.items()}
+        print_json({"folder": str(done.folder), "bytes": size, "rows": rows, "copied": copied})
 
 
 @tpcds.command()
-def queries() -> None:
+def queries(as_json: Json = False) -> None:
     """List the statements of the 99 queries."""
     _check_installed()
     from millpond_tpcds import queries as source
 
-    typer.echo(" ".join(q.name for q in source.load()))
+    names = [q.name for q in source.load()]
+    if Mode.json:
+        print_json(names)
+    else:
+        typer.echo(" ".join(names))
 
 
 @tpcds.command()
@@ -119,6 +131,7 @@ def run(
     memory: Annotated[str, typer.Option(help="Heap of each session.")] = "2g",
     seed: Annotated[int, typer.Option(help="Of the random order.")] = 1,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over, don't resume.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Run the queries on every target, in rounds; the same command resumes an interrupted run.
 
@@ -161,7 +174,11 @@ def run(
     target.write_text(json.dumps(document, indent=1) + "\n")
     target.with_suffix(".md").write_text(show.markdown(document))
     show.chart(document, target.with_suffix(".png"))
-    typer.echo(json.dumps(document["summary"]))
+    if Mode.json:
+        print_json(document["summary"])
+    else:
+        for name, value in document["summary"].items():
+            typer.echo(f"{name}: {value}")
     _say(f"written: {target}, and .md and .png beside it")
     if not document["summary"]["results_equal_duckdb"]:
         raise typer.Exit(1)
