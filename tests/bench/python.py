@@ -20,9 +20,9 @@ import duckdb
 import pyarrow.dataset as ds
 from fsspec.implementations.cached import CachingFileSystem
 from fsspec.implementations.local import LocalFileSystem
-from tests.bench.proc import CpuMeter, machine
 
 from millpond.client import CacheFileSystem
+from millpond.testing.proc import CpuMeter, machine
 from millpond.testing.service import workplace
 from tests.bench import report
 from tests.bench.data import Files, make

@@ -83,10 +83,11 @@ final class SidecarTest {
         peer = new ScriptedPeer();
         peer.onStat(request -> reply -> reply.setStat(Wire.FileInfo.getDefaultInstance()));
         long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(20);
-        while (greeted.get() < 2) {
-            assertTrue(System.nanoTime() < until, "the new sidecar was not greeted");
+        for (boolean answered = false; !answered; ) {
+            assertTrue(System.nanoTime() < until, "the new sidecar was not asked");
             try {
                 sidecar.stat("/a", false);
+                answered = true;
             } catch (SidecarTrouble e) {
                 sidecar.tick();
                 Thread.onSpinWait();
