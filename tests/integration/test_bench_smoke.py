@@ -52,6 +52,7 @@ def test_fs_writes_every_declared_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.full
 def test_cold_writes_every_declared_row(tmp_path: Path) -> None:
     out = tmp_path / "cold.json"
     options = ["--quick", "--first-byte-ms", "0,5", "--work", str(tmp_path / "work")]

@@ -17,6 +17,7 @@ DECIDE_MS = 1000
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.full
 def test_a_lost_sidecar_costs_no_job(tmp_path: Path) -> None:
     size = faults.Size(files=4, file_bytes=16 << 20, rounds=1, model=Model(15, 100))
     check(faults.run(size, tmp_path, tmp_path / "faults.json"), rounds=1)

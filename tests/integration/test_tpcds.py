@@ -190,6 +190,7 @@ def run_command(root: Path, folder: Path) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.full
 def test_a_run_is_interrupted_and_resumed(root: Path, tmp_path: Path) -> None:
     command = [*run_command(root, tmp_path), "--rounds", "1", "--targets", "s3a,cache_warm"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as first:
