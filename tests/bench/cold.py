@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from millpond.testing.proc import machine
 from millpond.testing.service import workplace
+from millpond.testing.store_model import Model
 from tests.bench import report
 from tests.bench.data import make
 from tests.bench.jvm import BUILD, Java, find_java
 from tests.bench.measures import COLD_MEASURES, FIRST_PAGE, Measure
 from tests.bench.rounds import Sampler, Series, interleaved
-from tests.bench.site import Model, Site, Store
+from tests.bench.site import Site, Store
 from tests.bench.targets import REMOTE, agent_for, declared, reference_of
 
 if TYPE_CHECKING:
@@ -127,10 +128,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     about |= {"java": java.version, "hadoop": java.hadoop, "quick": args.quick}
     about |= {"interval": "order statistics of the median of paired ratios, 95 %"}
-    report.write_json(args.out, {"machine": about, "rows": found})
-    args.out.with_suffix(".md").write_text(report.markdown(found, _COLUMNS))
-    report.show(found, f"cold reads on Java {java.version}, Hadoop {java.hadoop}", _COLUMNS)
-    print(f"written: {args.out}")
+    title = f"cold reads on Java {java.version}, Hadoop {java.hadoop}"
+    report.save(args.out, about, found, title, _COLUMNS)
     return 0
 
 

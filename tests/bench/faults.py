@@ -21,10 +21,11 @@ from rich.console import Console
 
 from millpond.testing.proc import machine
 from millpond.testing.service import workplace
+from millpond.testing.store_model import Model
 from millpond_spark import conf
 from tests.bench import faults_data, report
 from tests.bench.jvm import BUILD, ROOT
-from tests.bench.site import Model, Site, Store
+from tests.bench.site import Site, Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 from millpond.testing.proc import machine
 from millpond.testing.service import workplace
+from millpond.testing.store_model import Model
 from tests.bench import report
 from tests.bench.data import Files, make
 from tests.bench.jvm import BUILD, Agent, Java, find_java
 from tests.bench.measures import MEASURES, Measure
 from tests.bench.rounds import Sampler, Series, Target, interleaved
-from tests.bench.site import Model, Site, Store
+from tests.bench.site import Site, Store
 from tests.bench.targets import REMOTE, WARM, agent_for, declared, reference_of
 
 if TYPE_CHECKING:
@@ -239,10 +240,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     with workplace(args.work) as work:
         found = rows(plan, java, work)
-    report.write_json(args.out, {"machine": about, "rows": found})
-    args.out.with_suffix(".md").write_text(report.markdown(found))
-    report.show(found, f"fs on Java {java.version}, Hadoop {java.hadoop}")
-    print(f"written: {args.out}")
+    report.save(args.out, about, found, f"fs on Java {java.version}, Hadoop {java.hadoop}")
     broken = broken_promises(found)
     for line in broken:
         print(f"hits that are none: {line}", file=sys.stderr)

@@ -201,10 +201,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             rounds=args.rounds or (1 if args.quick else 15),
             ops=64 if args.quick else args.ops,
         )
-    report.write_json(args.out, {"machine": about, "rows": found})
-    args.out.with_suffix(".md").write_text(report.markdown(found, _SHOWN))
-    report.show(found, "warm reads in Python", _SHOWN)
-    print(f"written: {args.out}")
+    report.save(args.out, about, found, "warm reads in Python", _SHOWN)
     return 0
 
 

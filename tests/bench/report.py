@@ -87,6 +87,21 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
     path.write_text(json.dumps(document, indent=1, default=str) + "\n")
 
 
+def save(
+    path: Path,
+    machine: dict[str, Any],
+    rows: list[Row],
+    title: str,
+    columns: tuple[tuple[str, str], ...] | None = None,
+) -> None:
+    """The rows as JSON in ``path``, as Markdown beside it, and as a table on the screen."""
+    columns = columns or _COLUMNS
+    write_json(path, {"machine": machine, "rows": rows})
+    path.with_suffix(".md").write_text(markdown(rows, columns))
+    show(rows, title, columns)
+    print(f"written: {path}")
+
+
 _COLUMNS = (
     ("measure", "measure"), ("target", "target"), ("threads", "threads"), ("value", "median"),
     ("unit", "unit"), ("ratio", "ratio"), ("ratio_low", "low"), ("ratio_to", "to"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import obstore
@@ -13,7 +12,6 @@ from obstore.store import S3Store
 
 from millpond.control import Control
 from millpond.testing.s3_gateway import S3Gateway
-from millpond.testing.store_model import StoreModel
 from millpond.wire.local_client import LocalClient
 from millpond_spark.demo.sidecar import SidecarProcess
 
@@ -22,20 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from millpond.testing.store_model import Model
+
 BUCKET = "bench"
 REGION = "us-east-1"
 CAPACITY = "16GiB"
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """Distance and speed of the store: delay before each answer, bytes per second a connection."""
-
-    first_byte_ms: float
-    mb_per_s: float
-
-    def describe(self) -> str:
-        return f"{self.first_byte_ms:g} ms to first byte, {self.mb_per_s:g} MB/s a connection"
 
 
 class _Opened:
@@ -123,13 +112,7 @@ class Site(_Opened):
         self.pids = {"store": gateway.pid}
         self.endpoint = gateway.endpoint
         if self._model is not None:
-            model = self._stack.enter_context(
-                StoreModel(
-                    gateway.endpoint,
-                    latency_ms=self._model.first_byte_ms,
-                    rate_mb_s=self._model.mb_per_s,
-                )
-            )
+            model = self._stack.enter_context(self._model.before(gateway.endpoint))
             self.endpoint, self.pids["model"] = model.endpoint, model.pid
         settings = {
             "MILLPOND_HTTP_PORT": "0",

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from millpond.testing.store_model import Model
 from tests.bench import faults
 from tests.bench.jvm import BUILD
-from tests.bench.site import Model
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -139,11 +139,11 @@ def run(
     """
     _check_installed()
     from millpond.testing.service import terminated_like_interrupted, workplace
+    from millpond.testing.store_model import Model
     from millpond_tpcds import dataset, queries, report, show
     from millpond_tpcds import targets as known
     from millpond_tpcds.run import Options
     from millpond_tpcds.run import run as execute
-    from millpond_tpcds.site import Model
     from millpond_tpcds.state import State
     from millpond_tpcds.targets import SparkOptions
 

@@ -12,14 +12,14 @@ from millpond.testing.proc import CpuMeter, machine
 from millpond_tpcds import compare, targets
 from millpond_tpcds.engine import EngineEnded
 from millpond_tpcds.oracle import Oracle
-from millpond_tpcds.site import Model, Site
+from millpond_tpcds.site import Site
 from millpond_tpcds.state import Sample, State, Step, plan, remaining
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from millpond.testing.store_model import ModelCounters
+    from millpond.testing.store_model import Model, ModelCounters
     from millpond_tpcds.compare import Answer
     from millpond_tpcds.dataset import DataSet
     from millpond_tpcds.queries import Query

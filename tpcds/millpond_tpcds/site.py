@@ -9,13 +9,11 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from millpond import control
 from millpond.errors import NoSpace
 from millpond.testing.s3_gateway import S3Gateway
-from millpond.testing.store_model import StoreModel
 from millpond_spark import s3a
 from millpond_spark.demo.sidecar import SidecarProcess
 from millpond_tpcds.destination import S3Destination, copy
@@ -24,23 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from millpond.testing.store_model import Model
     from millpond_tpcds.dataset import DataSet
 
 BUCKET = "tpcds"
 MOUNT = "/tpcds"
 REGION = "us-east-1"
 _SPARE_BYTES = 1 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """Distance and speed of the store: delay before each answer, bytes per second a connection."""
-
-    first_byte_ms: float = 15.0
-    mb_per_s: float = 100.0
-
-    def describe(self) -> str:
-        return f"{self.first_byte_ms:g} ms to first byte, {self.mb_per_s:g} MB/s a connection"
 
 
 class Site:
@@ -75,12 +63,7 @@ class Site:
                 "AWS_SECRET_ACCESS_KEY": gateway.secret_key,
             }
             self._upload(gateway)
-            model = StoreModel(
-                gateway.endpoint,
-                latency_ms=self._model.first_byte_ms,
-                rate_mb_s=self._model.mb_per_s,
-            )
-            self.model = stack.enter_context(model)
+            self.model = stack.enter_context(self._model.before(gateway.endpoint))
             self.pids = {"store": gateway.pid, "model": self.model.pid}
             for name in self._names:
                 self.sidecars[name] = stack.enter_context(self._sidecar(name))

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from millpond.errors import StoreNotSupported, StoreUnavailable
-from millpond.testing.service import Service
+from millpond.testing.service import Service, reap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,11 +67,7 @@ class JavaService(Service):
             return
         if process.stdin is not None:
             process.stdin.close()
-        try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        reap(process, _STOP_S)
 
     def _await_answer(self, log: Path) -> None:
         until_s = time.monotonic() + _START_S

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from millpond.errors import StoreNotSupported, StoreUnavailable
 from millpond.testing.maven import download, downloads_dir, staging
 from millpond.testing.s3_gateway import free_port
-from millpond.testing.service import Service
+from millpond.testing.service import Service, reap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,11 +133,7 @@ class PrestoServer(Service):
         if process is None:
             return
         process.terminate()
-        try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        reap(process, _STOP_S)
 
     def cursor(self, catalog: str, schema: str, session: Mapping[str, str] | None = None) -> Any:
         """A cursor of presto-python-client. An error of a query is raised by its ``fetchall``."""

@@ -17,7 +17,7 @@ from typing import Self
 
 from millpond.errors import StoreNotSupported, StoreUnavailable
 from millpond.testing.s3_admin import S3Admin
-from millpond.testing.service import Service
+from millpond.testing.service import Service, reap
 
 _VOLUME = "millpond"
 _START_S = 60.0
@@ -94,11 +94,7 @@ class S3Gateway(S3Admin, Service):
         if process is None:
             return
         process.terminate()
-        try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        reap(process, _STOP_S)
 
     def _await_answer(self, log: Path) -> None:
         """Listening comes before serving: wait for a signed request to be answered."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import signal
+import subprocess
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from millpond.errors import InvalidSetting
 
@@ -37,6 +38,15 @@ class Service(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def reap(process: subprocess.Popen[Any], within_s: float) -> None:
+    """Return once a process that was told to end is gone; one that does not end is killed."""
+    try:
+        process.wait(within_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 from urllib.parse import urlsplit
 
 from millpond.errors import StoreUnavailable
-from millpond.testing.service import Service
+from millpond.testing.service import Service, reap
 from millpond.testing.store_relay import FAULTS, KINDS, Fault, ModelState, Relay
 
 if TYPE_CHECKING:
@@ -47,6 +47,21 @@ class ModelCounters:
     faults: int
     connections: int
     cpu_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Distance and speed of the store: delay before each answer, bytes per second a connection."""
+
+    first_byte_ms: float = 15.0
+    mb_per_s: float = 100.0
+
+    def describe(self) -> str:
+        return f"{self.first_byte_ms:g} ms to first byte, {self.mb_per_s:g} MB/s a connection"
+
+    def before(self, upstream: str) -> StoreModel:
+        """A proxy in front of ``upstream`` that makes it so."""
+        return StoreModel(upstream, latency_ms=self.first_byte_ms, rate_mb_s=self.mb_per_s)
 
 
 class StoreModel(Service):
@@ -95,11 +110,7 @@ class StoreModel(Service):
         if process is None:
             return
         process.terminate()
-        try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        reap(process, _STOP_S)
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()

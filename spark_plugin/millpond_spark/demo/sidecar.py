@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from millpond.errors import SidecarUnavailable
+from millpond.testing.service import reap
 from millpond.wire.local_client import LocalClient
 
 if TYPE_CHECKING:
@@ -95,11 +96,7 @@ class SidecarProcess:
         if process is None:
             return
         process.send_signal(how)
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        reap(process, STOP_S)
         if process.stdin is not None:
             process.stdin.close()
 
