@@ -224,6 +224,41 @@ class Overloaded(MillpondError):
     retriable = True
 
 
+class Conflict(MillpondError):
+    """The store has something else at the path than the write was to replace; it was left alone."""
+
+    code = 28
+    status = "ABORTED"
+
+
+class AlreadyExists(MillpondError):
+    """What was to be made is there. Java: a Hadoop ``FileAlreadyExistsException``."""
+
+    code = 29
+    status = "ALREADY_EXISTS"
+
+
+class DirectoryNotEmpty(MillpondError):
+    """A directory with something in it was to be deleted, and not recursively."""
+
+    code = 30
+    status = "FAILED_PRECONDITION"
+
+
+class AcrossMounts(MillpondError):
+    """A rename from one mount to another, or one that would carry a mount along."""
+
+    code = 31
+    status = "FAILED_PRECONDITION"
+
+
+class SessionLost(MillpondError):
+    """What was written can't be committed: its session with the sidecar has ended."""
+
+    code = 32
+    status = "ABORTED"
+
+
 def _tree(root: type[MillpondError]) -> list[type[MillpondError]]:
     return [root, *(c for sub in root.__subclasses__() for c in _tree(sub))]
 

@@ -41,6 +41,9 @@ class FileSite(StoreSite):
         at_s = next(self._mtimes)
         os.utime(path, (at_s, at_s))
 
+    def left_behind(self) -> list[str]:
+        return [str(p) for p in self._base.rglob("*") if "millpond" in p.name]
+
     def delete(self, key: str) -> None:
         (self._base / key).unlink()
 

@@ -31,6 +31,7 @@ def later_s() -> float:
 
 
 class LocalSite(StoreSite):
+    sets_times = False
     odd_keys = (
         "100%", "%41", "a b", " lead", "a+b", "é", "e\u0301", "c\tx", "a\nb", "h#h",
         "date=2026/f", "…", "日本", "d_$folder$",
@@ -82,6 +83,8 @@ class TestLocal(UnderStoreContract):
 
 
 class S3fsSite(StoreSite):
+    object_store = True
+    sets_times = False
     odd_keys = (
         "100%", "%41", "a b", "a+b", "é", "h#h", "date=2026/f", "…", "日本", "q?x", "a:b", "{x}",
     )  # fmt: skip

@@ -16,6 +16,7 @@ from millpond.under.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from millpond.testing.hdfs_cluster import HdfsCluster
+    from millpond.under.base import UnderStore
 
 BLOCK_BYTES = 1 << 20
 FAST = RetryPolicy(attempts=2, base_s=0.001, cap_s=0.01, deadline_s=5.0)
@@ -41,6 +42,14 @@ class HdfsSite(StoreSite):
 
     def open(self) -> HdfsStore:
         return HdfsStore(self._cluster.authority, {}, retry=FAST)
+
+    def small_parts(self, store: UnderStore) -> None:
+        assert isinstance(store, HdfsStore)
+        store.block_bytes = BLOCK_BYTES
+
+    def left_behind(self) -> list[str]:
+        below = self._client.list_status(f"/{self.prefix}", recursive=True)
+        return [f.path for f in below if "millpond" in f.path]
 
     def put(self, key: str, data: bytes) -> None:
         path = f"/{self.key(key)}"

@@ -54,6 +54,11 @@ class S3Admin:
     def delete_object(self, bucket: str, key: str) -> None:
         self._do("DELETE", bucket, key)
 
+    def uploads(self, bucket: str) -> list[str]:
+        """Keys of the uploads that were begun and neither completed nor aborted."""
+        document = self._wire(bucket).send("GET", "", {"uploads": ""}).document()
+        return [e.text or "" for e in ET.fromstring(document).iterfind(".//{*}Upload/{*}Key")]
+
     def close(self) -> None:
         for wire in self._wires.values():
             wire.close()

@@ -21,6 +21,7 @@ from millpond.errors import (
     PermissionDenied,
     StoreUnavailable,
 )
+from millpond.testing.write_contract import WriteContract
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,6 +66,18 @@ class StoreSite(ABC):
     def refused(self, key: str) -> UnderStore:
         """A store that may not read the object ``key``."""
 
+    object_store = False
+    """Whether it is keys and bytes: any key is possible beside any other."""
+    sets_times = True
+
+    def small_parts(self, store: UnderStore) -> None:
+        """Have ``store`` send what is larger than 5 MiB in several parts, if it sends parts."""
+        return
+
+    def left_behind(self) -> list[str]:
+        """What an upload that failed has left in the store, however invisible."""
+        return []
+
     def key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if key else self.prefix
 
@@ -88,7 +101,7 @@ def in_order(entries: Sequence[tuple[str, bool]]) -> bool:
     return keys == sorted(keys)
 
 
-class UnderStoreContract:
+class UnderStoreContract(WriteContract):
     """The guarantees of ``millpond.under.base``, one test each."""
 
     @pytest.fixture

@@ -13,12 +13,42 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+
+from millpond.errors import NotSupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Buffer = bytes | memoryview
+ABSENT = ""
+"""As what ``put`` is to replace: nothing."""
+
+
+class Source(Protocol):
+    """What a file is to hold: ``length`` bytes that read the same at every call."""
+
+    @property
+    def length(self) -> int: ...
+
+    def read(self, start: int, end: int) -> Buffer:
+        """The bytes [start, end), from any thread, any number of times (a part that failed is sent
+        again). Valid until the source is closed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BytesSource:
+    """A source in memory."""
+
+    data: bytes
+
+    @property
+    def length(self) -> int:
+        return len(self.data)
+
+    def read(self, start: int, end: int) -> Buffer:
+        return memoryview(self.data)[start:end]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +71,19 @@ class ObjectStat:
 
 @dataclass(slots=True)
 class RequestCounters:
-    """Requests a store was sent, retries included, and the bytes it returned. Monotonic."""
+    """Requests a store was sent, retries included, and bytes both ways. Monotonic.
+
+    ``put``: what creates or changes something, parts and copies included.
+    """
 
     head: int = 0
     list: int = 0
     get: int = 0
     retries: int = 0
     bytes_read: int = 0
+    put: int = 0
+    delete: int = 0
+    bytes_written: int = 0
 
 
 class UnderStore(ABC):
@@ -91,6 +127,55 @@ class UnderStore(ABC):
         StoreUnavailable. A buffer is valid until the next one is asked for.
         ``0 <= start < end <= length``.
         """
+
+    # Writing. A store that can't says so: NotSupported. Whoever writes has looked first at what is
+    # there; ``Conflict`` is for what another did meanwhile.
+
+    atomic_rename = True
+    """Whether a rename is one step for every reader; else it is copies, then deletions."""
+
+    def put(self, key: str, source: Source, *, expect: str | None = None) -> str:
+        """Create or replace the file at ``key``, making the directories above it.
+
+        All of it appears at once, or nothing: until this returns, and for ever if it raises, the
+        key has what it had. ``expect``: the version that is to be replaced (ABSENT: there is to be
+        no file), else Conflict and nothing is changed. How narrow that check is, each store says.
+
+        The version it has now; "" where nothing proves that later content is called otherwise.
+        Raises Conflict, IsADirectory, NotADirectory (a file is above it), PermissionDenied,
+        StoreUnavailable, and what the source raises.
+        """
+        raise self._cant("written")
+
+    def delete(self, key: str, *, recursive: bool = False) -> None:
+        """Delete the file, or the directory with all below it; the directory above stays.
+
+        Raises PathNotFound, DirectoryNotEmpty (without ``recursive``), PermissionDenied,
+        StoreUnavailable: then a part of a tree may be gone.
+        """
+        raise self._cant("deleted from")
+
+    def mkdirs(self, key: str) -> None:
+        """Have a directory at ``key``, and those above it. No error if it is there.
+
+        Raises NotADirectory where a file is in the way.
+        """
+        raise self._cant("written")
+
+    def rename(self, source: str, target: str) -> None:
+        """Move a file, or a directory with all below it, to a name that is free and whose parent
+        exists. Where ``atomic_rename`` is False a failure leaves all of the source, some of it
+        also at the target. Raises PathNotFound, Conflict (the target came to be meanwhile).
+        """
+        raise self._cant("renamed in")
+
+    def set_times(self, key: str, mtime_ms: int, atime_ms: int) -> None:
+        """Set times of a file or directory; -1 leaves one as it is. NotSupported where the store
+        keeps its own."""
+        raise self._cant("given times")
+
+    def _cant(self, what: str) -> NotSupported:
+        return NotSupported(f"a {self.scheme} store can't be {what}")
 
     def left_out(self) -> int:
         """Names that listings leave out because they are not UTF-8, in the directories listed so

@@ -24,7 +24,6 @@ from millpond.errors import (
     InvalidPath,
     InvalidSetting,
     IsADirectory,
-    MillpondError,
     NotADirectory,
     PathNotFound,
     PermissionDenied,
@@ -34,6 +33,8 @@ from millpond.errors import (
 from millpond.under import tree
 from millpond.under.base import Buffer, ObjectStat, UnderStore, one_line
 from millpond.under.buffers import Buffers
+from millpond.under.file_errors import errors, shown, version_of
+from millpond.under.file_write import FileWrites
 from millpond.under.retry import LockedCounters
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ WEAK_NS = 2_000_000_000
 _ODD_DIRECTORIES = 10_000
 
 
-class FileStore(UnderStore):
+class FileStore(FileWrites, UnderStore):
     """The tree below ``base``; keys are whole paths without their first slash, ``mnt/data/x``.
 
     Whole paths, because two mounts of one host share ``store_id`` and must not share keys; nothing
@@ -68,7 +69,7 @@ class FileStore(UnderStore):
 
     def stat(self, key: str) -> ObjectStat:
         self.counters.add(head=1)
-        with _errors(key):
+        with errors(key):
             path = self._path(key)
             found = os.stat(path)
         if not st.S_ISDIR(found.st_mode):
@@ -78,7 +79,7 @@ class FileStore(UnderStore):
     def list(self, key: str, *, recursive: bool = False) -> Iterator[Entries]:
         """As the interface says. Names that are no UTF-8, special files, links that lead out of the
         root or nowhere, and directories met twice on one path are left out."""
-        with _errors(key):
+        with errors(key):
             path = self._path(key)
             found = os.stat(path)
             if not st.S_ISDIR(found.st_mode):
@@ -99,7 +100,7 @@ class FileStore(UnderStore):
         self._closed = True
 
     def _read(self, key: str, start: int, end: int, version: str) -> Generator[Buffer, None, None]:
-        with _errors(key):
+        with errors(key):
             path = self._path(key)
             # Looked at before it is opened: opening a pipe or a tape acts on it.
             _regular(key, os.stat(path))
@@ -152,6 +153,8 @@ class FileStore(UnderStore):
                 except UnicodeDecodeError:
                     odd += 1
                     continue
+                if tree.is_temporary(text):
+                    continue
                 try:
                     child = f"{key}/{text}" if key else text
                     real = name.path
@@ -201,7 +204,7 @@ class FileStore(UnderStore):
             key=key,
             length=found.st_size,
             mtime_ms=mtime_ms,
-            version=_version(found),
+            version=version_of(found),
             # Also of a time in the future: that clock tells nothing.
             weak=self._clock_ns() - changed_ns < WEAK_NS,
         )
@@ -223,22 +226,8 @@ def open_uri(authority: str, path: str, options: Mapping[str, str]) -> tuple[Fil
     return FileStore(Path(path)), key
 
 
-def shown(key: str) -> str:
-    """A file's URI on one line."""
-    return one_line(f"file:///{key}")
-
-
-def _version(found: os.stat_result) -> str:
-    return ":".join(
-        str(part)
-        for part in (
-            found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-        )
-    )  # fmt: skip
-
-
 def _unchanged(key: str, fd: int, version: str) -> None:
-    if _version(os.fstat(fd)) != version:
+    if version_of(os.fstat(fd)) != version:
         raise FileChanged(f"{shown(key)} has changed since it was opened")
 
 
@@ -250,24 +239,5 @@ def _regular(key: str, found: os.stat_result) -> None:
 
 
 def _pages(key: str, walk: Generator[ObjectStat, None, None]) -> Iterator[Entries]:
-    with _errors(key):
+    with errors(key):
         yield from tree.pages(walk)
-
-
-@contextlib.contextmanager
-def _errors(key: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as e:
-        raise _meaning(key, e) from e
-
-
-def _meaning(key: str, error: OSError) -> MillpondError:
-    cause = error.strerror or type(error).__name__
-    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
-        return PathNotFound(f"{shown(key)} does not exist", cause=cause)
-    if error.errno in (errno.EACCES, errno.EPERM, errno.ELOOP):
-        return PermissionDenied(f"{shown(key)} can't be read", cause=cause)
-    if error.errno == errno.ESTALE:
-        return FileChanged(f"{shown(key)} has changed since it was opened", cause=cause)
-    return StoreUnavailable(f"{shown(key)} could not be read", cause=cause)

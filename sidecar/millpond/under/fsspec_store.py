@@ -31,6 +31,7 @@ from millpond.under import fsspec_options as said
 from millpond.under import tree
 from millpond.under.base import Buffer, ObjectStat, UnderStore, one_line
 from millpond.under.buffers import BUFFER_BYTES
+from millpond.under.fsspec_write import FsspecWrites
 from millpond.under.retry import LockedCounters, Retrier, RetryPolicy
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _PART_BYTES = 8 << 20
 _THREAD_SAFE = ("file", "local", "memory")
 
 
-class FsspecStore(UnderStore):
+class FsspecStore(FsspecWrites, UnderStore):
     """One implementation at one authority. ``clock_s`` is what file times are compared with."""
 
     def __init__(

@@ -29,6 +29,7 @@ from millpond.errors import (
 from millpond.under import tree
 from millpond.under.base import Buffer, ObjectStat, UnderStore, one_line
 from millpond.under.hdfs_errors import meaning
+from millpond.under.hdfs_write import HdfsWrites
 from millpond.under.retry import LockedCounters, Retrier, RetryPolicy
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ _DEFAULTS = {
 }
 
 
-class HdfsStore(UnderStore):
+class HdfsStore(HdfsWrites, UnderStore):
     """One name service or NameNode. ``clock_ms`` is what file times are compared with."""
 
     scheme = "hdfs"
@@ -125,8 +126,14 @@ class HdfsStore(UnderStore):
     def _shown(self, path: str) -> str:
         return one_line(f"hdfs://{self.root}{path}")
 
+    def _named(self, key: str) -> str:
+        return _path(key)
+
+    def _errors(self, path: str) -> contextlib.AbstractContextManager[None]:
+        return _errors(self._shown(path))
+
     @property
-    def _client(self) -> Client:
+    def _client(self) -> Client:  # type: ignore[override]
         if self._open is None:
             raise StoreUnavailable("the store was closed", cause="its mount is gone")
         return self._open
@@ -158,7 +165,11 @@ class HdfsStore(UnderStore):
                 found = list(self._client.list_status(path))
             if len(found) == 1 and found[0].path == path:
                 raise NotADirectory(f"{self._shown(path)} is a file")
-            return [self._describe(status) for status in found]
+            return [
+                self._describe(status)
+                for status in found
+                if not tree.is_temporary(tree.split(status.path)[1])
+            ]
 
         return sorted(self._retrier.call(attempt), key=tree.order)
 

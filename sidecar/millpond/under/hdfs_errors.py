@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 
 from millpond.errors import (
+    AlreadyExists,
+    DirectoryNotEmpty,
     InvalidSetting,
     IsADirectory,
     MillpondError,
+    NotADirectory,
     NotSupported,
     PathNotFound,
     PermissionDenied,
@@ -21,6 +24,18 @@ from millpond.errors import (
 
 _RPC = re.compile(r'RPC\w*\("([\w.$]+)", "(.*)', re.DOTALL)
 _CAUSE_CHARS = 300
+_TYPED: dict[str, type[MillpondError]] = {
+    "FileAlreadyExistsException": AlreadyExists,
+    "ParentNotDirectoryException": NotADirectory,
+    "PathIsNotDirectoryException": NotADirectory,
+    "PathIsNotEmptyDirectoryException": DirectoryNotEmpty,
+}
+_SAID = {
+    "FileAlreadyExistsException": "it exists",
+    "ParentNotDirectoryException": "a file is above it",
+    "PathIsNotDirectoryException": "it is a file",
+    "PathIsNotEmptyDirectoryException": "it is not empty",
+}
 
 
 def meaning(name: str, error: BaseException) -> MillpondError | None:
@@ -34,6 +49,8 @@ def meaning(name: str, error: BaseException) -> MillpondError | None:
         if "is not a file" in cause:
             return IsADirectory(f"{name} is a directory")
         return PathNotFound(f"{name} does not exist")
+    if isinstance(error, FileExistsError):
+        return AlreadyExists(f"{name} exists", cause=cause)
     if isinstance(error, IsADirectoryError):
         return IsADirectory(f"{name} is a directory")
     if isinstance(error, NotImplementedError):
@@ -53,6 +70,8 @@ def _refused(name: str, text: str, cause: str) -> MillpondError:
         return PathNotFound(f"{name} does not exist", cause=said)
     if java in ("AccessControlException", "AuthorizationException", "InvalidToken"):
         return PermissionDenied(f"{name} can't be read", cause=said)
+    if java in _TYPED:
+        return _TYPED[java](f"{name}: {_SAID[java]}", cause=said)
     if java in ("InvalidPathException", "FileNotFoundException"):
         return PathNotFound(f"{name} does not exist", cause=said)
     if not rpc and text.startswith(("SASL", "GSSAPI", "Kerberos")):
@@ -64,7 +83,7 @@ def _refused(name: str, text: str, cause: str) -> MillpondError:
             remedy="Write host:port, or tell where its NameNodes are: HADOOP_CONF_DIR, conf_dir, "
             "or dfs.ha.namenodes.<name service> and dfs.namenode.rpc-address.<name service>.<id>",
         )
-    return StoreUnavailable(f"{name} could not be read", cause=f"{java} {said}".strip())
+    return StoreUnavailable(f"{name} could not be read or written", cause=f"{java} {said}".strip())
 
 
 def _first_line(text: str) -> str:

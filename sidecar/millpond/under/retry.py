@@ -85,9 +85,13 @@ class LockedCounters(RequestCounters):
     )
 
     def add(
-        self, *, head: int = 0, list: int = 0, get: int = 0, retries: int = 0, bytes_read: int = 0
-    ) -> None:
+        self, *, head: int = 0, list: int = 0, get: int = 0, retries: int = 0, bytes_read: int = 0,
+        put: int = 0, delete: int = 0, bytes_written: int = 0,
+    ) -> None:  # fmt: skip
         with self._lock:
+            self.put += put
+            self.delete += delete
+            self.bytes_written += bytes_written
             self.head += head
             self.list += list
             self.get += get

@@ -24,6 +24,7 @@ from millpond.under.buffers import BUFFER_BYTES, Buffers
 from millpond.under.retry import LockedCounters, Retrier, RetryPolicy
 from millpond.under.s3_errors import shown
 from millpond.under.s3_wire import Answer, S3Wire
+from millpond.under.s3_write import S3Writes
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -33,7 +34,7 @@ _PAGE_BYTES = 64 << 10
 _READ_S = 0.02
 
 
-class S3Store(UnderStore):
+class S3Store(S3Writes, UnderStore):
     """One bucket. ``timeout_s`` is how long a connection may be silent."""
 
     scheme = "s3"

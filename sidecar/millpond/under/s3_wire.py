@@ -164,7 +164,7 @@ class S3Wire:
         key: str,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: bytes | memoryview | None = None,
     ) -> Answer:
         """One request, never repeated. Raises what any answer but 2xx means."""
         # Sorted and quoted here and not by the signer, so that what is signed is what is sent.
@@ -226,7 +226,7 @@ class S3Wire:
         )
 
     def _sign(
-        self, method: str, url: str, headers: dict[str, str], body: bytes | None
+        self, method: str, url: str, headers: dict[str, str], body: bytes | memoryview | None
     ) -> dict[str, str]:
         headers["Host"] = self._netloc
         if self._signer is None:

@@ -1,7 +1,8 @@
-"""Listings of stores that are trees: one directory at a time, in the order of an object store."""
+"""What stores that are trees share: listings in the order of an object store, temporary names."""
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 from millpond.errors import NotADirectory, PathNotFound
@@ -12,6 +13,23 @@ if TYPE_CHECKING:
     from millpond.under.base import ObjectStat
 
 PAGE_ENTRIES = 1000
+_TEMPORARY = (".millpond-", ".tmp")
+
+
+def temporary_name() -> str:
+    """A name for what is not yet complete; listings leave such names out."""
+    return secrets.token_hex(8).join(_TEMPORARY)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file so named is one that never became complete."""
+    return name.startswith(_TEMPORARY[0]) and name.endswith(_TEMPORARY[1])
+
+
+def split(key: str) -> tuple[str, str]:
+    """(directory, name) of a key; the root's is ""."""
+    directory, _, name = key.rpartition("/")
+    return directory, name
 
 
 def order(entry: ObjectStat) -> bytes:

@@ -28,7 +28,12 @@ public enum ErrorCode {
     INVALID_REQUEST(24, "InvalidRequest", false, InvalidRequestException::new),
     INVALID_SETTING(25, "InvalidSetting", false, InvalidSettingException::new),
     SIDECAR_UNAVAILABLE(26, "SidecarUnavailable", true, SidecarUnavailableException::new),
-    OVERLOADED(27, "Overloaded", true, OverloadedException::new);
+    OVERLOADED(27, "Overloaded", true, OverloadedException::new),
+    CONFLICT(28, "Conflict", false, ConflictException::new),
+    ALREADY_EXISTS(29, "AlreadyExists", false, AlreadyExistsException::new),
+    DIRECTORY_NOT_EMPTY(30, "DirectoryNotEmpty", false, DirectoryNotEmptyException::new),
+    ACROSS_MOUNTS(31, "AcrossMounts", false, AcrossMountsException::new),
+    SESSION_LOST(32, "SessionLost", false, SessionLostException::new);
 
     private static final ErrorCode[] BY_CODE = new ErrorCode[values().length + 1];
 

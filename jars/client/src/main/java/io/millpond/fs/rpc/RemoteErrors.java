@@ -30,6 +30,13 @@ final class RemoteErrors {
             case NOT_A_DIRECTORY:
             case IS_A_DIRECTORY:
             case FILE_CHANGED:
+            case MOUNT_READ_ONLY:
+            case MOUNT_CONFLICT:
+            case CONFLICT:
+            case ALREADY_EXISTS:
+            case DIRECTORY_NOT_EMPTY:
+            case ACROSS_MOUNTS:
+            case SESSION_LOST:
                 return null;
             case PERMISSION_DENIED:
                 return Fallback.PERMISSION;
