@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from millpond_spark.s3a import downloads_dir
+from millpond.maven import downloads_dir
 from tests.fixtures.spark_site import LINES_URI, ROWS, SparkSite
 from tests.fixtures.spark_submit import Submitted
 

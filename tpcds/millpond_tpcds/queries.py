@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
-import subprocess
-import tempfile
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millpond.errors import Corrupt, InvalidSetting, NotSupported, StoreUnavailable
-from millpond_spark.s3a import downloads_dir
+from millpond.errors import Corrupt, InvalidSetting
+from millpond.maven import download, downloads_dir
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 VERSION = "4.1.1"
 _NAME = f"spark-sql_2.13-{VERSION}-tests.jar"
 _SHA256 = "505193f5e6540a2f15613e0d386a1f1af15d6f5f1308ce6cd6a670595a93d4d0"
-_ARTIFACT = f"org.apache.spark:spark-sql_2.13:{VERSION}:jar:tests"
-_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
-_FETCH_S = 900
 _ENTRY = re.compile(r"tpcds/(q\d+[ab]?)\.sql")
 
 # Ten that cover the suite: three channels, small and large joins, rollups, windows, scans.
@@ -67,46 +61,23 @@ def _order(name: str) -> tuple[int, str]:
 
 
 def fetch() -> Path:
-    """The artifact in the cache of downloads; it appears there complete and verified.
+    """The artifact in the cache of downloads; it appears there complete.
 
     Raises NotSupported without Maven, StoreUnavailable where it can't be fetched, Corrupt where it
     is not the pinned one.
     """
     target = downloads_dir() / _NAME
     if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{_NAME}.") as staging:
-            _run_maven(Path(staging))
-            verify(Path(staging) / _NAME).rename(target)
-    return target
-
-
-def _run_maven(target: Path) -> None:
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise NotSupported(
-            "the queries can't be fetched",
-            cause="Maven (mvn) is not on the PATH",
-            remedy=f"Install it, or put {_NAME} into {target.parent}.",
-        )
-    command = [maven, "-B", "-ntp", "-q", _COPY, f"-Dartifact={_ARTIFACT}", "-Dtransitive=false"]
-    done = subprocess.run(
-        [*command, f"-DoutputDirectory={target}"],
-        cwd=target, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        timeout=_FETCH_S, check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        lines = [line for line in done.stdout.splitlines() if "ERROR" in line]
-        raise StoreUnavailable(
-            "the queries could not be fetched",
-            cause=lines[0] if lines else f"mvn ended with {done.returncode}",
-            remedy="Check that Maven can reach its repository, then run this again.",
-        )
+        download(f"org/apache/spark/spark-sql_2.13/{VERSION}/{_NAME}", target)
+    return verify(target)
 
 
 def verify(jar: Path) -> Path:
     with jar.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != _SHA256:
-        raise Corrupt(f"{_NAME} is not the pinned artifact", cause=f"its SHA-256 is {found}")
+        raise Corrupt(
+            f"{_NAME} is not the pinned artifact", cause=f"its SHA-256 is {found}",
+            remedy=f"Delete {jar}, then run this again.",
+        )  # fmt: skip
     return jar

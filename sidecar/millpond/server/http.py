@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from millpond import __version__
-from millpond.server.local_socket import bind_tcp
+from millpond.server.web_port import WebPort
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,23 +55,18 @@ class HttpServer:
         self._remote = remote
         self._state = state
         self._names = {"localhost", *(n.lower() for n in names)}
-        self._runner: web.AppRunner | None = None
+        self._port = WebPort("http_port")
 
     async def listen(self, host: str, port: int) -> int:
         """The port taken. Raises AddressInUse."""
-        sock = bind_tcp(host, port, "http_port")
         app = web.Application(middlewares=[self._own_host])
         app.add_routes([web.get("/metrics", self._get_metrics), web.get("/health", self._health)])
         app.add_routes(self._dashboard.routes())
         app.add_routes(self._remote.routes())
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await self._runner.setup()
-        await web.SockSite(self._runner, sock).start()
-        return int(sock.getsockname()[1])
+        return await self._port.listen(app, host, port)
 
     async def stop(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._port.stop()
 
     @web.middleware
     async def _own_host(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -27,8 +27,8 @@ from millpond import errors as e
 from millpond import metrics as m
 from millpond.server import replies
 from millpond.server.line import Line
-from millpond.server.local_socket import bind_tcp
 from millpond.server.ranges import entity_tag
+from millpond.server.web_port import WebPort
 from millpond.store import Extent
 from millpond.wire import millpond_pb2 as wire
 
@@ -68,7 +68,7 @@ class RemoteReads:
         self._ranges = ranges
         self._metrics = metrics
         self._expected = f"Bearer {token}".encode()
-        self._runner: web.AppRunner | None = None
+        self._port = WebPort("remote_port")
 
     def routes(self) -> list[web.RouteDef]:
         served = {
@@ -81,17 +81,12 @@ class RemoteReads:
 
     async def listen(self, host: str, port: int) -> int:
         """Serve nothing but this at an address; the port taken. Raises AddressInUse."""
-        sock = bind_tcp(host, port, "remote_port")
         app = web.Application()
         app.add_routes(self.routes())
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await self._runner.setup()
-        await web.SockSite(self._runner, sock).start()
-        return int(sock.getsockname()[1])
+        return await self._port.listen(app, host, port)
 
     async def stop(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._port.stop()
 
     def _guarded(self, handler: Handler) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:

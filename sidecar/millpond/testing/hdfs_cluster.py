@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millpond.maven import jars_folder
 from millpond.testing.java_service import JavaService
-from millpond.testing.maven import jars_folder
 from millpond.testing.s3_gateway import free_port
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from millpond.errors import StoreNotSupported, StoreUnavailable
-from millpond.testing.maven import download, downloads_dir, staging
+from millpond.maven import download, downloads_dir, staging
 from millpond.testing.s3_gateway import free_port
 from millpond.testing.service import Service, reap
 

@@ -1,4 +1,4 @@
-"""Downloads of the tests: they go on where they broke off, and only what is whole is kept."""
+"""Downloads go on where they broke off, and only what is whole is kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from millpond.errors import StoreAnswerInvalid, StoreUnavailable
-from millpond.testing.maven import download
+from millpond.maven import download
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

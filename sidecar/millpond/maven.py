@@ -1,4 +1,4 @@
-"""What tests fetch by Maven: a folder of jars that a POM names, or one large artifact.
+"""What is fetched by Maven: a folder of jars that a POM names, or one large artifact.
 
 All of it lies outside the checkout, appears complete by one rename, and is fetched once.
 """
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from millpond.errors import StoreAnswerInvalid, StoreNotSupported, StoreUnavailable
+from millpond.errors import NotSupported, StoreAnswerInvalid, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,13 +40,18 @@ def downloads_dir() -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "millpond-test"
 
 
+def folder_of(pom: Path, name: str) -> Path:
+    """Where ``jars_folder`` puts them; the path changes with the POM."""
+    return downloads_dir() / f"{name}-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
+
+
 def jars_folder(pom: Path, name: str) -> Path:
     """The folder with the jars that ``pom`` names, fetched when it is not there yet.
 
-    Its name changes with the POM. Raises StoreNotSupported without Maven, StoreUnavailable when
+    Raises NotSupported without Maven, StoreUnavailable when
     Maven can't fetch them.
     """
-    target = downloads_dir() / f"{name}-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
+    target = folder_of(pom, name)
     if target.is_dir():
         return target
     with staging(target) as made:
@@ -147,7 +152,7 @@ def _fetch(url: str, part: Path) -> None:
 def _maven(what: str, pom: Path | None, *goal: str) -> str:
     program = shutil.which("mvn")
     if program is None:
-        raise StoreNotSupported(
+        raise NotSupported(
             f"{what}: Maven is needed", cause="no mvn on the PATH",
             remedy="Install it (Debian: apt-get install maven).",
         )  # fmt: skip
