@@ -83,6 +83,10 @@ FIRST_PAGE_SECONDS = _declare(
 )
 FETCHES_ACTIVE = _declare("fetches_active", "gauge", "Ranged reads in flight.")
 FLYING_BYTES = _declare("fetch_bytes_in_flight", "gauge", "Bytes asked of stores and not here yet.")
+WRITES = _declare(
+    "writes_total", "counter", "Files written through the sidecar, by outcome.", "outcome"
+)
+WRITTEN_BYTES = _declare("written_bytes_total", "counter", "Bytes of the files that were written.")
 BAD_PAGES = _declare(
     "bad_pages_total", "counter", "Pages that clients reported, by what was found.", "found"
 )

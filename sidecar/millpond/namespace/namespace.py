@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from millpond.under.base import Buffer, RequestCounters, UnderStore
 
 PAGE_ENTRIES = 1000
+WRITTEN = "written"
+"""No scan of a reader: rules that name scans do not match what is written."""
 Infos = list[FileInfo]
 Pages = Iterator[tuple[FileInfo, Infos]]
 MountList = list[Mount]
@@ -72,6 +74,27 @@ class LocatedFile:
             ) from e
         except PathNotFound as e:
             raise PathNotFound(f"{self.path} does not exist", cause=_told(e)) from e
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a path lies: what a write goes to."""
+
+    mount: Mount
+    store: UnderStore
+    key: str
+    below: str
+    """The path relative to its mount."""
+    part: str
+
+    @property
+    def store_path(self) -> str:
+        return self.mount.store_path(self.key)
+
+    def admits(self, length: int) -> bool:
+        """Whether the mount's rules let a file of this length be cached as it is written."""
+        rules = self.mount.control.admission
+        return rules.bypassed_by(self.below, length, WRITTEN) is None
 
 
 class Namespace:
@@ -193,6 +216,13 @@ class Namespace:
             if table.mount_points(path):
                 return FileInfo(path=path, directory=True)
             raise _absent(table, path, e) from None
+
+    def place(self, path: str) -> Place:
+        """Where ``path`` lies. Raises MountNotFound, and what opening its store raises."""
+        at = _at(self.table, check_path(path))
+        part = self.table.part_of(at.store_path)
+        below = at.mount.below(at.path)
+        return Place(at.mount, self._mounts.store(at.mount), at.key, below, part)
 
     def recall(self, path: str, file_id: bytes) -> FileInfo | None:
         """What is known of this version of ``path``, however old; None when nothing is.

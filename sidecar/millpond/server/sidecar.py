@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 DISK_THREADS = 4
 LOOKUP_THREADS = 16
+UPLOAD_THREADS = 16
 STOP_S = 10.0
 """Time that running fetches and look-ups get at a stop; what lasts longer is left behind."""
 SWITCH_INTERVAL_S = 0.00003
@@ -142,8 +143,8 @@ class Sidecar:
         await asyncio.gather(self._http.stop(), self._remote.stop())
         until = time.monotonic() + STOP_S
         ends = (
-            self._control.stop, self._fills.join, self._ranges.close, self._lookups.close,
-            self._disk.close,
+            self._control.stop, self._fills.join, self._ranges.close, self._uploads.close,
+            self._lookups.close, self._disk.close,
         )  # fmt: skip
         for join in ends:
             if not await asyncio.to_thread(join, max(0.1, until - time.monotonic())):
@@ -187,14 +188,15 @@ class Sidecar:
         s = self.settings
         self._disk = Workers("disk", DISK_THREADS)
         self._lookups = Workers("lookup", LOOKUP_THREADS)
+        self._uploads = Workers("upload", UPLOAD_THREADS)
         self._fills = FillService(
             loop, self.store, self.namespace, self.metrics, limits_of(s),
             disk=self._disk, lookups=self._lookups, max_pending=max_pending(s),
         )  # fmt: skip
         self._verbs = Verbs(
             loop, self.store, self.namespace, self._fills, self.metrics,
-            disk=self._disk, lookups=self._lookups, max_requests=s.max_requests,
-            max_per_connection=s.max_requests_per_connection,
+            disk=self._disk, lookups=self._lookups, uploads=self._uploads,
+            max_requests=s.max_requests, max_per_connection=s.max_requests_per_connection,
             cache_gid=s.cache_dir.stat().st_gid, aliases=self.aliases,
         )  # fmt: skip
         self._server = LocalServer(self._verbs)

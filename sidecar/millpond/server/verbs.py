@@ -21,6 +21,7 @@ from millpond.server import replies
 from millpond.server.calls import Calls
 from millpond.server.core.session import Budget, Peer, Session
 from millpond.server.core.visitors import Visitors
+from millpond.server.writing import Writing
 from millpond.wire import millpond_pb2 as wire
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Verbs:
         *,
         disk: Workers,
         lookups: Workers,
+        uploads: Workers,
         max_requests: int,
         max_per_connection: int,
         cache_gid: int,
@@ -73,6 +75,8 @@ class Verbs:
         self._fills = fills
         self._disk = disk
         self._lookups = lookups
+        self._uploads = uploads
+        self.writing = Writing(store, namespace, self._counted)
         self._uid = os.geteuid()
         self._gid = cache_gid
         self._aliases = aliases
@@ -101,6 +105,8 @@ class Verbs:
         if visitor is not None:
             self.visitors.left(visitor, self.loop.time())
         self.calls.drop(channel)
+        if self.writing.writes.known(channel.number):
+            self._uploads.submit(partial(self.writing.vanished, channel.number))
         self._fills.closed(channel.number)
 
     def hello(self, session: Session, request: wire.Request) -> bytes:
@@ -129,6 +135,10 @@ class Verbs:
             )
         )
 
+    def _counted(self, metric: m.Metric, value: float, label: str) -> None:
+        """[thread] Count on the loop."""
+        self.loop.call_soon_threadsafe(self.metrics.add, metric, value, *([label] if label else []))
+
     # -- requests ----------------------------------------------------------------------------
 
     def begin(self, connection: Channel, request: wire.Request, verb: str | None) -> None:
@@ -150,6 +160,12 @@ class Verbs:
                 self._lookups.submit(partial(self._in_thread, call, self._locate, request.locate))
             case "report":
                 self._report(call, request.report)
+            case "begin" | "abort" | "mkdirs" | "set_times":
+                write = partial(self._write, verb)
+                self._lookups.submit(partial(self._in_thread, call, write, getattr(request, verb)))
+            case "commit" | "rename" | "delete":  # as long as what they move is large
+                write = partial(self._write, verb)
+                self._uploads.submit(partial(self._in_thread, call, write, getattr(request, verb)))
             case "invalidate":
                 changed = partial(self._in_thread, call, self._invalidate, request.invalidate)
                 self._disk.submit(changed)
@@ -246,6 +262,25 @@ class Verbs:
             label = "rotten" if found else "good"
             self.loop.call_soon_threadsafe(self.metrics.add, m.BAD_PAGES, 1, label)
         return replies.report(call.request)
+
+    def _write(self, verb: str, call: Call, request: Any) -> bytes:
+        writing, reply = self.writing, wire.Reply(id=call.request)
+        match verb:
+            case "begin":
+                reply.begin.CopyFrom(writing.begin(call.owner, request))
+                if call not in self.calls.open:  # its connection ended meanwhile
+                    writing.vanished(call.owner)
+            case "commit":
+                reply.commit.CopyFrom(writing.commit(call.owner, request))
+            case "rename":
+                reply.rename.CopyFrom(writing.rename(request))
+            case "abort":
+                writing.abort(call.owner, request.write)
+                reply.done.SetInParent()
+            case _:
+                getattr(writing, verb)(request)
+                reply.done.SetInParent()
+        return replies.encode(reply)
 
     def _invalidate(self, call: Call, request: wire.InvalidateRequest) -> bytes:
         self._namespace.invalidate(request.paths, tree=request.tree)

@@ -93,6 +93,13 @@ class BlockFiles:
                 self._disk.unlink(staged)
         return fd
 
+    def adopt(self, key: bytes, staged: Path) -> None:
+        """Give a complete file of the main disk's staging the block's name too.
+
+        FileExistsError where the name is taken.
+        """
+        self._link(staged, self.path(key))
+
     def _link(self, staged: Path, path: Path) -> None:
         while True:  # the directory may vanish with the last block of the file
             try:

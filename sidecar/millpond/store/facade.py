@@ -27,6 +27,7 @@ from millpond.store.proven import Extent, ProvenReads
 from millpond.store.reconcile import Reconciler
 from millpond.store.scrub import Scrubber
 from millpond.store.space import Space, Victim, block_key, meta_key
+from millpond.store.staging import Staging
 from millpond.store.stats import StoreStats
 from millpond.store.tree import FILE_MODE, PRIVATE_MODE, Tree
 from millpond.store.volumes import Volumes
@@ -89,6 +90,7 @@ class BlockStore:
         self.history = History()
         self._blocks = Blocks(tree, self._space, self.history, self._volumes)
         self._proven_reads = ProvenReads(self._blocks)
+        self.staging = Staging(tree, self._space, self._blocks)
         self._metas = Metas(tree, self._space, self._epochs)
         self._scrubber = Scrubber(self._blocks, self._space, 0)
         self._space.blocked = self._blocks.in_use

@@ -129,6 +129,40 @@ class LocalClient:
         """The store has changed at these paths, with ``tree`` also anywhere below them."""
         self._one(invalidate=wire.InvalidateRequest(paths=paths, tree=tree))
 
+    # -- writing: a write belongs to this connection
+
+    def begin(
+        self, path: str, *, overwrite: bool = True, parent: bool = False, files: int = 1,
+        write: int = 0,
+    ) -> wire.BeginReply:  # fmt: skip
+        request = wire.BeginRequest(
+            path=path, overwrite=overwrite, parent=parent, files=files, write=write
+        )
+        return self._one(begin=request).begin
+
+    def commit(self, write: int, length: int, files: Iterable[str]) -> wire.FileInfo:
+        return self._one(
+            commit=wire.CommitRequest(write=write, length=length, files=files)
+        ).commit.info
+
+    def abort(self, write: int) -> None:
+        self._one(abort=wire.AbortRequest(write=write))
+
+    def rename(self, source: str, target: str, *, into: bool = False) -> str:
+        """Where it lies now."""
+        request = wire.RenameRequest(source=source, target=target, into=into)
+        return self._one(rename=request).rename.path
+
+    def delete(self, path: str, *, recursive: bool = False) -> None:
+        self._one(delete=wire.DeleteRequest(path=path, recursive=recursive))
+
+    def mkdirs(self, path: str) -> None:
+        self._one(mkdirs=wire.MkdirsRequest(path=path))
+
+    def set_times(self, path: str, mtime_ms: int, atime_ms: int = -1) -> None:
+        request = wire.SetTimesRequest(path=path, mtime_ms=mtime_ms, atime_ms=atime_ms)
+        self._one(set_times=request)
+
     def report(
         self,
         *,

@@ -57,7 +57,7 @@ NOT_CACHEABLE: BlockState
 EXPIRED: BlockState
 
 class Request(_message.Message):
-    __slots__ = ("id", "hello", "stat", "list", "fill", "locate", "report", "invalidate")
+    __slots__ = ("id", "hello", "stat", "list", "fill", "locate", "report", "invalidate", "begin", "commit", "abort", "rename", "delete", "mkdirs", "set_times")
     ID_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
     STAT_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +66,13 @@ class Request(_message.Message):
     LOCATE_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
     INVALIDATE_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    ABORT_FIELD_NUMBER: _ClassVar[int]
+    RENAME_FIELD_NUMBER: _ClassVar[int]
+    DELETE_FIELD_NUMBER: _ClassVar[int]
+    MKDIRS_FIELD_NUMBER: _ClassVar[int]
+    SET_TIMES_FIELD_NUMBER: _ClassVar[int]
     id: int
     hello: HelloRequest
     stat: StatRequest
@@ -74,10 +81,17 @@ class Request(_message.Message):
     locate: LocateRequest
     report: ReportRequest
     invalidate: InvalidateRequest
-    def __init__(self, id: _Optional[int] = ..., hello: _Optional[_Union[HelloRequest, _Mapping]] = ..., stat: _Optional[_Union[StatRequest, _Mapping]] = ..., list: _Optional[_Union[ListRequest, _Mapping]] = ..., fill: _Optional[_Union[FillRequest, _Mapping]] = ..., locate: _Optional[_Union[LocateRequest, _Mapping]] = ..., report: _Optional[_Union[ReportRequest, _Mapping]] = ..., invalidate: _Optional[_Union[InvalidateRequest, _Mapping]] = ...) -> None: ...
+    begin: BeginRequest
+    commit: CommitRequest
+    abort: AbortRequest
+    rename: RenameRequest
+    delete: DeleteRequest
+    mkdirs: MkdirsRequest
+    set_times: SetTimesRequest
+    def __init__(self, id: _Optional[int] = ..., hello: _Optional[_Union[HelloRequest, _Mapping]] = ..., stat: _Optional[_Union[StatRequest, _Mapping]] = ..., list: _Optional[_Union[ListRequest, _Mapping]] = ..., fill: _Optional[_Union[FillRequest, _Mapping]] = ..., locate: _Optional[_Union[LocateRequest, _Mapping]] = ..., report: _Optional[_Union[ReportRequest, _Mapping]] = ..., invalidate: _Optional[_Union[InvalidateRequest, _Mapping]] = ..., begin: _Optional[_Union[BeginRequest, _Mapping]] = ..., commit: _Optional[_Union[CommitRequest, _Mapping]] = ..., abort: _Optional[_Union[AbortRequest, _Mapping]] = ..., rename: _Optional[_Union[RenameRequest, _Mapping]] = ..., delete: _Optional[_Union[DeleteRequest, _Mapping]] = ..., mkdirs: _Optional[_Union[MkdirsRequest, _Mapping]] = ..., set_times: _Optional[_Union[SetTimesRequest, _Mapping]] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ("id", "more", "error", "hello", "stat", "list", "progress", "fill", "locate", "report", "invalidate")
+    __slots__ = ("id", "more", "error", "hello", "stat", "list", "progress", "fill", "locate", "report", "invalidate", "begin", "commit", "rename", "done")
     ID_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
@@ -89,6 +103,10 @@ class Reply(_message.Message):
     LOCATE_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
     INVALIDATE_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    RENAME_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
     id: int
     more: bool
     error: Error
@@ -100,7 +118,11 @@ class Reply(_message.Message):
     locate: LocateReply
     report: ReportReply
     invalidate: InvalidateReply
-    def __init__(self, id: _Optional[int] = ..., more: _Optional[bool] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., hello: _Optional[_Union[HelloReply, _Mapping]] = ..., stat: _Optional[_Union[FileInfo, _Mapping]] = ..., list: _Optional[_Union[ListReply, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., fill: _Optional[_Union[FillReply, _Mapping]] = ..., locate: _Optional[_Union[LocateReply, _Mapping]] = ..., report: _Optional[_Union[ReportReply, _Mapping]] = ..., invalidate: _Optional[_Union[InvalidateReply, _Mapping]] = ...) -> None: ...
+    begin: BeginReply
+    commit: CommitReply
+    rename: RenameReply
+    done: DoneReply
+    def __init__(self, id: _Optional[int] = ..., more: _Optional[bool] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., hello: _Optional[_Union[HelloReply, _Mapping]] = ..., stat: _Optional[_Union[FileInfo, _Mapping]] = ..., list: _Optional[_Union[ListReply, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., fill: _Optional[_Union[FillReply, _Mapping]] = ..., locate: _Optional[_Union[LocateReply, _Mapping]] = ..., report: _Optional[_Union[ReportReply, _Mapping]] = ..., invalidate: _Optional[_Union[InvalidateReply, _Mapping]] = ..., begin: _Optional[_Union[BeginReply, _Mapping]] = ..., commit: _Optional[_Union[CommitReply, _Mapping]] = ..., rename: _Optional[_Union[RenameReply, _Mapping]] = ..., done: _Optional[_Union[DoneReply, _Mapping]] = ...) -> None: ...
 
 class Error(_message.Message):
     __slots__ = ("code", "problem", "cause", "remedy", "retriable")
@@ -332,6 +354,96 @@ class InvalidateRequest(_message.Message):
     def __init__(self, paths: _Optional[_Iterable[str]] = ..., tree: _Optional[bool] = ...) -> None: ...
 
 class InvalidateReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class BeginRequest(_message.Message):
+    __slots__ = ("path", "overwrite", "parent", "files", "write")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    OVERWRITE_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    WRITE_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    overwrite: bool
+    parent: bool
+    files: int
+    write: int
+    def __init__(self, path: _Optional[str] = ..., overwrite: _Optional[bool] = ..., parent: _Optional[bool] = ..., files: _Optional[int] = ..., write: _Optional[int] = ...) -> None: ...
+
+class BeginReply(_message.Message):
+    __slots__ = ("write", "file_id", "files")
+    WRITE_FIELD_NUMBER: _ClassVar[int]
+    FILE_ID_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    write: int
+    file_id: bytes
+    files: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, write: _Optional[int] = ..., file_id: _Optional[bytes] = ..., files: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CommitRequest(_message.Message):
+    __slots__ = ("write", "length", "files")
+    WRITE_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    write: int
+    length: int
+    files: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, write: _Optional[int] = ..., length: _Optional[int] = ..., files: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CommitReply(_message.Message):
+    __slots__ = ("info",)
+    INFO_FIELD_NUMBER: _ClassVar[int]
+    info: FileInfo
+    def __init__(self, info: _Optional[_Union[FileInfo, _Mapping]] = ...) -> None: ...
+
+class AbortRequest(_message.Message):
+    __slots__ = ("write",)
+    WRITE_FIELD_NUMBER: _ClassVar[int]
+    write: int
+    def __init__(self, write: _Optional[int] = ...) -> None: ...
+
+class RenameRequest(_message.Message):
+    __slots__ = ("source", "target", "into")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    INTO_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    target: str
+    into: bool
+    def __init__(self, source: _Optional[str] = ..., target: _Optional[str] = ..., into: _Optional[bool] = ...) -> None: ...
+
+class RenameReply(_message.Message):
+    __slots__ = ("path",)
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    def __init__(self, path: _Optional[str] = ...) -> None: ...
+
+class DeleteRequest(_message.Message):
+    __slots__ = ("path", "recursive")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    RECURSIVE_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    recursive: bool
+    def __init__(self, path: _Optional[str] = ..., recursive: _Optional[bool] = ...) -> None: ...
+
+class MkdirsRequest(_message.Message):
+    __slots__ = ("path",)
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    def __init__(self, path: _Optional[str] = ...) -> None: ...
+
+class SetTimesRequest(_message.Message):
+    __slots__ = ("path", "mtime_ms", "atime_ms")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    MTIME_MS_FIELD_NUMBER: _ClassVar[int]
+    ATIME_MS_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    mtime_ms: int
+    atime_ms: int
+    def __init__(self, path: _Optional[str] = ..., mtime_ms: _Optional[int] = ..., atime_ms: _Optional[int] = ...) -> None: ...
+
+class DoneReply(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 

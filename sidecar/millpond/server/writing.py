@@ -1,0 +1,237 @@
+"""Writing, performed: sessions and their staging, uploads, and changes of the namespace.
+
+What is known of a path goes before its store is touched, and again when that is done, whether or
+not it succeeded: an answer to a look that began in between may be of before. Only then is asked
+what the store has now, and that is published. Blocks have their names before meta leads to them.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from millpond import metrics as m
+from millpond.errors import (
+    IsADirectory,
+    MillpondError,
+    NotADirectory,
+    PathNotFound,
+)
+from millpond.model.paths import check_path, file_id, join, parent
+from millpond.model.sizes import INLINE_FILE_BYTES
+from millpond.server.core import writes as core
+from millpond.server.core.writes import MAX_FILES_AT_ONCE, Write, Writes
+from millpond.wire import millpond_pb2 as wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from millpond.namespace import Namespace
+    from millpond.namespace.namespace import Place
+    from millpond.store import BlockStore
+    from millpond.store.staging import StagedFile, Taken
+
+log = logging.getLogger(__name__)
+
+
+class Writing:
+    """The write verbs. All of it blocks; any thread. ``owner`` is a connection's number."""
+
+    def __init__(
+        self,
+        store: BlockStore,
+        namespace: Namespace,
+        count: Callable[[m.Metric, float, str], None],
+    ) -> None:
+        self._store, self._namespace = store, namespace
+        self._count = count
+        self.writes = Writes()
+
+    # One file.
+
+    def begin(self, owner: int, request: wire.BeginRequest) -> wire.BeginReply:
+        """Look whether the file may be made, and make staging files for it."""
+        count = min(max(1, request.files), MAX_FILES_AT_ONCE)
+        if request.write:
+            number, first = request.write, False
+        else:
+            path = check_path(request.path)
+            table = self._namespace.table
+            if core.is_fixed(table, path):
+                raise IsADirectory(f"{path} is a directory", cause="it leads to mounts")
+            core.writable(table, path)
+            found = self._found(path, force=not request.overwrite)
+            expect = core.check_create(path, found, overwrite=request.overwrite)
+            self._check_above(path, must=request.parent)
+            number, first = self.writes.begin(owner, path, expect).number, True
+        files: list[StagedFile] = []
+        try:
+            session = self.writes.session(owner, number)
+            files = self._store.staging.create(session, count, first=first)
+            write = self.writes.added(owner, number, files)
+        except BaseException:
+            self._store.staging.discard(files)
+            if first:
+                self.abort(owner, number)
+            raise
+        names = [f.name for f in files]
+        return wire.BeginReply(write=number, file_id=write.file_id, files=names)
+
+    def commit(self, owner: int, request: wire.CommitRequest) -> wire.CommitReply:
+        """Upload what was staged, and publish it."""
+        staging = self._store.staging
+        write, files = self.writes.commit(owner, request.write, request.files)
+        try:
+            staging.discard(core.unnamed(write, files))
+            taken = staging.take(files, write.file_id, request.length)
+            info = self._through(write, taken)
+        except MillpondError as e:
+            self._count(m.WRITES, 1, e.name)
+            raise
+        finally:
+            staging.discard(files)
+            if (session := self.writes.committed(owner)) is not None:
+                staging.end(session)
+        self._count(m.WRITES, 1, "complete")
+        self._count(m.WRITTEN_BYTES, request.length, "")
+        return wire.CommitReply(info=info)
+
+    def _through(self, write: Write, taken: Taken) -> wire.FileInfo:
+        place = self._namespace.place(write.path)
+        core.writable(self._namespace.table, write.path)
+        with self._changing(write.path):
+            version = place.store.put(place.key, taken, expect=write.expect)
+        try:
+            return self._publish(write, place, taken, version)
+        except MillpondError as e:
+            # The store has it, and that is what counts: it is read from there.
+            log.warning("%s was written, and is not cached: %s", write.path, e)
+            return wire.FileInfo(path=write.path, length=taken.length, version=version)
+
+    def _publish(self, write: Write, place: Place, taken: Taken, version: str) -> wire.FileInfo:
+        ident = file_id(place.store_path, version) if version else b""
+        small = taken.length <= INLINE_FILE_BYTES
+        cached = bool(ident) and not small and place.admits(taken.length)
+        if cached:
+            self._store.staging.publish(taken, ident, place.part)
+        info = self._namespace.stat(write.path, force=True)
+        if info.version != version:
+            self._store.drop_file(ident)
+        elif info.file_id == ident and info.meta_on_disk:
+            if small and taken.length and place.admits(taken.length):
+                self._namespace.inlined(info, bytes(taken.read(0, taken.length)))
+            self._namespace.follow_pin(info)
+        return info
+
+    def abort(self, owner: int, number: int) -> None:
+        """Forget a write. No error where there is none any more."""
+        self._store.staging.discard(self.writes.abort(owner, number))
+
+    def vanished(self, owner: int) -> None:
+        """A connection is gone: what it did not commit is removed."""
+        files, session = self.writes.vanished(owner)
+        self._store.staging.discard(files)
+        if session is not None:
+            self._store.staging.end(session)
+
+    # The namespace.
+
+    def rename(self, request: wire.RenameRequest) -> wire.RenameReply:
+        source, target = check_path(request.source), check_path(request.target)
+        table = self._namespace.table
+        core.check_delete(table, source)
+        found = self._namespace.stat(source, force=True)
+        at = self._found(target, force=True)
+        if source == target:
+            return wire.RenameReply(path=source)
+        target = core.target_of(source, target, at, into=request.into)
+        core.check_rename(table, source, target)
+        if target == source:
+            return wire.RenameReply(path=source)
+        if at is None or target != request.target:
+            at = self._found(target, force=True)
+        core.check_free(source, target, at)
+        self._check_above(target, must=True)
+        old, new = self._namespace.place(source), self._namespace.place(target)
+        files = self._below(source) if found.directory else []
+        more = [t + f[len(source) :] for f in files for t in (source, target)]
+        with self._changing(source, target, *more, tree=found.directory):
+            old.store.rename(old.key, new.key)
+        return wire.RenameReply(path=target)
+
+    def delete(self, request: wire.DeleteRequest) -> None:
+        path = check_path(request.path)
+        core.check_delete(self._namespace.table, path)
+        found = self._namespace.stat(path, force=True)
+        place = self._namespace.place(path)
+        files = self._below(path) if found.directory and request.recursive else []
+        with self._changing(path, *files, tree=found.directory):
+            place.store.delete(place.key, recursive=request.recursive)
+
+    def mkdirs(self, request: wire.MkdirsRequest) -> None:
+        path = check_path(request.path)
+        table = self._namespace.table
+        if core.is_fixed(table, path):
+            return
+        core.writable(table, path)
+        found = self._found(path)
+        if found is not None and found.directory:
+            return
+        if found is not None:
+            raise NotADirectory(f"{path} is a file", remedy="Delete it first, or name another")
+        self._check_above(path, must=False)
+        place = self._namespace.place(path)
+        with self._changing(path):
+            place.store.mkdirs(place.key)
+
+    def set_times(self, request: wire.SetTimesRequest) -> None:
+        path = check_path(request.path)
+        core.writable(self._namespace.table, path)
+        self._namespace.stat(path)
+        place = self._namespace.place(path)
+        with self._changing(path):
+            place.store.set_times(place.key, request.mtime_ms, request.atime_ms)
+
+    # Facts.
+
+    @contextmanager
+    def _changing(self, *paths: str, tree: bool = False) -> Iterator[None]:
+        """The store is about to change at these paths, with ``tree`` also below them."""
+        self._namespace.invalidate(paths, tree=False)
+        if tree:
+            self._namespace.invalidate(paths[:2], tree=True)
+        try:
+            yield
+        finally:
+            if tree:
+                self._namespace.invalidate(paths[:2], tree=True)
+            self._namespace.invalidate(paths, tree=False)
+
+    def _found(self, path: str, *, force: bool = False) -> wire.FileInfo | None:
+        try:
+            return self._namespace.stat(path, force=force)
+        except PathNotFound:
+            return None
+
+    def _check_above(self, path: str, *, must: bool) -> None:
+        """What is above has to be a directory, or with ``must`` not to be absent either."""
+        table = self._namespace.table
+        above = parent(path)
+        while not core.is_fixed(table, above):
+            found = self._found(above)
+            if found is not None:
+                core.check_above(path, found)
+                return
+            if must:
+                raise PathNotFound(
+                    f"{path} can't be made",
+                    cause=f"the directory {above} does not exist",
+                    remedy="Make it first",
+                )
+            above = parent(above)
+
+    def _below(self, path: str) -> list[str]:
+        """Every file below a directory: meta of each goes, also what this process never met."""
+        pages = self._namespace.list(path, recursive=True)
+        return [join(path, entry.path) for _, page in pages for entry in page]
