@@ -16,11 +16,13 @@ from millpond.errors import (
     MillpondError,
     MountNotFound,
     NotADirectory,
+    NotSupported,
     Overloaded,
     PathNotFound,
     PermissionDenied,
     ProtocolMismatch,
     SidecarUnavailable,
+    StoreAnswerInvalid,
     StoreUnavailable,
     Unauthenticated,
 )
@@ -46,18 +48,27 @@ _REASONS: dict[type[MillpondError], str] = {
     Overloaded: "overloaded",
     PermissionDenied: "permission",
     ProtocolMismatch: "protocol_mismatch",
+    StoreAnswerInvalid: "store_unavailable",
     StoreUnavailable: "store_unavailable",
     Unauthenticated: "unauthenticated",
     Internal: "sidecar_error",
 }
 
 
-class Trouble(Exception):
-    """Why a call to the sidecar brought nothing; ``reason`` is a counter's name."""
+_STORES = (NotSupported, PermissionDenied, StoreAnswerInvalid, StoreUnavailable)
+"""What the sidecar says of a store: the user is to see its type, wherever he reads."""
 
-    def __init__(self, reason: str, cause: str) -> None:
+
+class Trouble(Exception):
+    """Why a call to the sidecar brought nothing; ``reason`` is a counter's name.
+
+    ``error`` is what the sidecar answered, or that it did not; None where it sent the read away.
+    """
+
+    def __init__(self, reason: str, cause: str | MillpondError) -> None:
         self.reason = reason
-        super().__init__(cause)
+        self.error = cause if isinstance(cause, MillpondError) else None
+        super().__init__(str(cause))
 
 
 class Lines(ABC, Generic[C]):
@@ -91,7 +102,7 @@ class Lines(ABC, Generic[C]):
             self._give(client)
             if isinstance(e, _THE_USERS):
                 raise
-            raise Trouble(_REASONS.get(type(e), "sidecar_error"), str(e)) from e
+            raise Trouble(_REASONS.get(type(e), "sidecar_error"), e) from e
         except BaseException:
             client.close()
             raise
@@ -108,7 +119,7 @@ class Lines(ABC, Generic[C]):
     def _take(self) -> C:
         with self._lock:
             if time.monotonic() < self._shut_until_s:
-                raise Trouble("breaker_open", "the sidecar fell silent")
+                raise Trouble("breaker_open", SidecarUnavailable("the sidecar fell silent"))
             if self._idle:
                 return self._idle.pop()
         try:
@@ -116,7 +127,7 @@ class Lines(ABC, Generic[C]):
         except SidecarUnavailable as e:
             raise self._gone(e) from e
         except MillpondError as e:
-            raise Trouble(_REASONS.get(type(e), "sidecar_error"), str(e)) from e
+            raise Trouble(_REASONS.get(type(e), "sidecar_error"), e) from e
 
     def _give(self, client: C) -> None:
         with self._lock:
@@ -138,7 +149,7 @@ class Lines(ABC, Generic[C]):
             each.close()
         absent = isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError)
         reason = "silence" if silent else "sidecar_absent" if absent else "sidecar_gone"
-        return Trouble(reason, str(error))
+        return Trouble(reason, error)
 
 
 class Sidecar(Lines[LocalClient]):
@@ -172,11 +183,18 @@ class Sidecar(Lines[LocalClient]):
 
 
 def both_failed(trouble: Trouble, error: MillpondError) -> MillpondError:
-    """The error of a direct read, with what sent it there."""
-    if isinstance(error, FileChanged):
+    """The error of a direct read, with what sent it there: of the type that the sidecar named, if
+    it spoke of the store, else of the type that this process met."""
+    told = trouble.error
+    if told is None or isinstance(error, FileChanged):
         return error
-    return StoreUnavailable(
-        "neither the sidecar nor the store could be read",
-        cause=f"{trouble}; {error}",
-        remedy="'millpond doctor' looks at both",
+    kind = told if isinstance(told, _STORES) else error
+    return type(kind)(
+        "neither the sidecar nor this process could read the store",
+        cause=f"the sidecar: {_brief(told)}; this process: {_brief(error)}",
+        remedy=kind.remedy or "'millpond doctor' looks at both",
     )
+
+
+def _brief(error: MillpondError) -> str:
+    return f"{error.problem}: {error.cause}" if error.cause else error.problem

@@ -39,6 +39,7 @@ class JavaService(Service):
         self._name, self.directory, self._main = name, directory, main
         self._classpath, self._arguments = classpath, arguments
         self._process: subprocess.Popen[bytes] | None = None
+        self._asked = 0
 
     def start(self) -> Self:
         java = shutil.which("java")
@@ -48,18 +49,37 @@ class JavaService(Service):
             )
         classpath = ":".join(self._classpath())
         self.directory.mkdir(parents=True, exist_ok=True)
-        log_path = self.directory / f"{self._main.stem.lower()}.log"
-        with log_path.open("wb") as log:
+        with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [java, "-Xmx512m", "-cp", classpath, str(self._main), *self._arguments],
                 stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=self.directory,
             )  # fmt: skip
         try:
-            self._await_answer(log_path)
+            self._await(lambda said: b"serving\n" in said, "start")
         except BaseException:
             self.stop()
             raise
         return self
+
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    def ask(self, *words: str) -> None:
+        """Have a program that takes commands perform one. Returns when it has.
+
+        A line of a number and the words goes to its standard input; it answers with a line of
+        ``done`` or ``failed`` and the number.
+        """
+        process = self._running()
+        assert process.stdin is not None
+        self._asked += 1
+        process.stdin.write(" ".join([str(self._asked), *words]).encode() + b"\n")
+        process.stdin.flush()
+        done, failed = b"done %d\n" % self._asked, b"failed %d\n" % self._asked
+        self._await(lambda said: done in said or failed in said, " ".join(words))
+        if failed in self._log.read_bytes():
+            raise self._trouble(f"{self._name} could not {' '.join(words)}")
 
     def stop(self) -> None:
         process, self._process = self._process, None
@@ -69,14 +89,24 @@ class JavaService(Service):
             process.stdin.close()
         reap(process, _STOP_S)
 
-    def _await_answer(self, log: Path) -> None:
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise StoreUnavailable(f"{self._name} is not running", remedy="Call start() first")
+        return self._process
+
+    @property
+    def _log(self) -> Path:
+        return self.directory / f"{self._main.stem.lower()}.log"
+
+    def _await(self, said: Callable[[bytes], bool], what: str) -> None:
         until_s = time.monotonic() + _START_S
-        while b"serving\n" not in log.read_bytes():
+        while not said(self._log.read_bytes()):
             ended = self._process is None or self._process.poll() is not None
             if ended or time.monotonic() > until_s:
-                lines = log.read_text(errors="replace").strip().splitlines()
-                errors = [line for line in lines if "Exception" in line or "error:" in line]
-                raise StoreUnavailable(
-                    f"{self._name} did not start", cause=" / ".join((errors or lines)[-3:])
-                )
+                raise self._trouble(f"{self._name} did not {what}")
             time.sleep(0.05)
+
+    def _trouble(self, problem: str) -> StoreUnavailable:
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        errors = [line for line in lines if "Exception" in line or "error:" in line]
+        return StoreUnavailable(problem, cause=" / ".join((errors or lines)[-3:]))

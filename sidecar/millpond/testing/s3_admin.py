@@ -79,7 +79,7 @@ class S3Admin:
         at = (self.endpoint, bucket)
         if at not in self._wires:
             options = s3_options.parse({**self.mount_options(), "path_style": "true"}, {})
-            self._wires[at] = S3Wire(options, s3_options.credentials(options), bucket)
+            self._wires[at] = S3Wire(options, lambda: s3_options.credentials(options), bucket)
         return self._wires[at]
 
 

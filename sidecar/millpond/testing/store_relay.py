@@ -34,10 +34,11 @@ _PACE_S = 0.004
 class Fault:
     """What goes wrong with answers of kind ``on`` (or ``ALL``).
 
-    ``status``: answers ``status`` instead of asking. ``truncate``, ``reset``, ``stall``: the body
-    ends, the connection is reset, or nothing comes for ``stall_s``, after ``after_bytes`` of it.
-    ``content_length`` and ``content_range`` lie by ``delta``. ``flip``: the byte at ``after_bytes``
-    has its lowest bit turned. ``times`` bounds how often (-1: no bound).
+    ``status``: answers ``status`` with the S3 error ``code`` instead of asking. ``truncate``,
+    ``reset``, ``stall``: the body ends, the connection is reset, or nothing comes for ``stall_s``,
+    after ``after_bytes`` of it. ``content_length`` and ``content_range`` lie by ``delta``.
+    ``flip``: the byte at ``after_bytes`` has its lowest bit turned. ``times`` bounds how often
+    (-1: no bound).
     """
 
     kind: str
@@ -46,6 +47,7 @@ class Fault:
     probability: float = 1.0
     after_bytes: int = 0
     status: int = 503
+    code: str = "SlowDown"
     stall_s: float = 5.0
     delta: int = 1
 
@@ -170,7 +172,7 @@ class Relay:
         if fault is not None and fault.kind == "status":
             self._client.discard_body(request)
             self._hold(arrived_s)
-            self._client.send(_refusal(fault.status, head_only=kind == "HEAD"))
+            self._client.send(_refusal(fault, head_only=kind == "HEAD"))
             return True
         upstream = self._connected()
         upstream.send(request.raw)
@@ -321,7 +323,7 @@ def _lie(answer: Head, fault: Fault) -> Head:
     return answer.with_header("Content-Range", moved)
 
 
-def _refusal(status: int, *, head_only: bool) -> bytes:
-    body = b"<Error><Code>SlowDown</Code><Message>injected</Message></Error>"
-    head = f"HTTP/1.1 {status} Injected\r\nContent-Length: {len(body)}\r\n"
+def _refusal(fault: Fault, *, head_only: bool) -> bytes:
+    body = f"<Error><Code>{fault.code}</Code><Message>injected</Message></Error>".encode()
+    head = f"HTTP/1.1 {fault.status} Injected\r\nContent-Length: {len(body)}\r\n"
     return head.encode() + b"Content-Type: application/xml\r\n\r\n" + (b"" if head_only else body)

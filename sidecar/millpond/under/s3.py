@@ -53,7 +53,12 @@ class S3Store(S3Writes, UnderStore):
         self.counters: LockedCounters = LockedCounters()
         self._retrier = Retrier(self.counters, retry)
         self._buffers = Buffers()
-        self._wire = S3Wire(parsed, s3_options.credentials(parsed), bucket, timeout_s=timeout_s)
+        self._wire = S3Wire(
+            parsed,
+            lambda: s3_options.credentials(s3_options.parse(options)),
+            bucket,
+            timeout_s=timeout_s,
+        )
 
     def __repr__(self) -> str:
         return f"S3Store({self.root!r}, store_id={self.store_id!r})"

@@ -60,6 +60,13 @@ def refusal(status: int, code: str, region: str, *, bucket: str, key: str) -> Mi
         return PermissionDenied(
             f"the store refused {what}", cause=said, remedy="Set this machine's clock"
         )
+    if code in EXPIRED:
+        return PermissionDenied(
+            f"the store refused {what}",
+            cause=f"{said}: the credentials have expired",
+            remedy="Renew them where the mount takes them from: a file that an option names and a "
+            "profile are read again, options of the mount itself are set by mounting anew",
+        )
     if status in (401, 403) or code in _REFUSED:
         return PermissionDenied(
             f"the store refused {what}",

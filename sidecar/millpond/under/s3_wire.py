@@ -17,10 +17,6 @@ import threading
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-import botocore.exceptions
-from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest
-
 from millpond.errors import (
     InvalidSetting,
     MillpondError,
@@ -28,9 +24,10 @@ from millpond.errors import (
     StoreUnavailable,
 )
 from millpond.under import s3_errors
+from millpond.under.s3_sign import Signer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from botocore.credentials import Credentials
 
@@ -131,12 +128,12 @@ class Answer:
 
 
 class S3Wire:
-    """Connections to one endpoint, for one bucket, with one set of credentials. Thread-safe."""
+    """Connections to one endpoint, for one bucket, with one source of credentials. Thread-safe."""
 
     def __init__(
         self,
         options: S3Options,
-        credentials: Credentials | None,
+        credentials: Callable[[], Credentials | None],
         bucket: str,
         *,
         timeout_s: float = 15.0,
@@ -149,9 +146,7 @@ class S3Wire:
         self._origin = f"{parts.scheme}://{self._netloc}"
         in_path = bucket and not in_host
         self._path = f"/{quote(bucket, safe='-_.~')}/" if in_path else "/"
-        self._signer = (
-            None if credentials is None else S3SigV4Auth(credentials, "s3", options.region)
-        )
+        self._signer = Signer(credentials, options.region)
         self._bucket = bucket
         self.timeout_s = timeout_s
         self._lock = threading.Lock()
@@ -166,36 +161,62 @@ class S3Wire:
         headers: Mapping[str, str] | None = None,
         body: bytes | memoryview | None = None,
     ) -> Answer:
-        """One request, never repeated. Raises what any answer but 2xx means."""
+        """One request, repeated only with other credentials where those it had were refused.
+
+        Raises what any answer but 2xx means.
+        """
         # Sorted and quoted here and not by the signer, so that what is signed is what is sent.
         text = "&".join(
             f"{quote(k, safe='-_.~')}={quote(v, safe='-_.~')}"
             for k, v in sorted((query or {}).items())
         )
         target = self._path + quote(key, safe="/-_.~") + ("?" + text if text else "")
-        signed = self._sign(method, self._origin + target, dict(headers or {}), body)
+        while True:
+            signed_with = self._signer.credentials
+            answer = self._exchange(signed_with, method, target, headers or {}, body)
+            if 200 <= answer.status < 300:
+                return answer
+            refusal = self._refusal(signed_with, answer, method, target, key)
+            renewed = isinstance(refusal, PermissionDenied) and self._signer.renewed(signed_with)
+            if not renewed:
+                raise refusal
+
+    def _exchange(
+        self,
+        credentials: Credentials | None,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | memoryview | None,
+    ) -> Answer:
+        named = {**headers, "Host": self._netloc}
+        signed = self._signer.headers(credentials, method, self._origin + target, named, body)
         try:
             conn = self._connection()
             try:
                 conn.request(method, target, body=body, headers=signed)
-                answer = Answer(self, conn)
+                return Answer(self, conn)
             except BaseException:
                 conn.close()
                 raise
         except _NETWORK as e:
             raise self.unreachable(e) from None
-        if 200 <= answer.status < 300:
-            return answer
+
+    def _refusal(
+        self, credentials: Credentials | None, answer: Answer, method: str, target: str, key: str
+    ) -> MillpondError:
         region = answer.header("x-amz-bucket-region") or ""
-        code, named = s3_errors.error_code(b"" if method == "HEAD" else answer.document())
+        status, code, named = answer.status, "", ""
+        if method != "HEAD":
+            code, named = s3_errors.error_code(answer.document())
         answer.close()
-        raise s3_errors.refusal(
-            answer.status,
-            code,
-            named or region,
-            bucket=self._bucket,
-            key=key,
-        )
+        if method == "HEAD" and status == 400:
+            # An expired token, for one: a HEAD has no body to say so.
+            said = self._exchange(credentials, "GET", target, {"Range": "bytes=0-0"}, None)
+            if said.status == status:
+                code, named = s3_errors.error_code(said.document())
+            said.close()
+        return s3_errors.refusal(status, code, named or region, bucket=self._bucket, key=key)
 
     def close(self) -> None:
         with self._lock:
@@ -224,21 +245,6 @@ class S3Wire:
             cause=cause,
             remedy="Check the mount's endpoint, and the network to it",
         )
-
-    def _sign(
-        self, method: str, url: str, headers: dict[str, str], body: bytes | memoryview | None
-    ) -> dict[str, str]:
-        headers["Host"] = self._netloc
-        if self._signer is None:
-            return headers
-        request = AWSRequest(method, url, headers=headers, data=body or b"")
-        try:
-            self._signer.add_auth(request)
-        except botocore.exceptions.BotoCoreError as e:
-            raise PermissionDenied(
-                "the credentials could not be refreshed", cause=type(e).__name__
-            ) from None
-        return {k: str(v) for k, v in request.headers.items()}
 
     def _connection(self) -> http.client.HTTPConnection:
         while True:

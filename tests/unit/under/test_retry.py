@@ -69,8 +69,28 @@ def test_gives_up_after_the_attempts() -> None:
     assert h.counters.retries == 3
 
 
+def test_a_store_that_never_answered_is_given_up_sooner() -> None:
+    h = Harness(RetryPolicy(attempts=9, first_attempts=2))
+    with pytest.raises(StoreUnavailable):
+        h.retrier.call(failing(99))
+    assert h.counters.retries == 1
+    h.retrier.call(failing(0))
+    with pytest.raises(StoreUnavailable):
+        h.retrier.call(failing(99))
+    assert h.counters.retries == 1 + 8
+
+
+def test_the_defaults_outlast_a_failover_and_not_the_reader() -> None:
+    h = Harness()
+    h.retrier.call(failing(0))
+    with pytest.raises(StoreUnavailable):
+        h.retrier.call(failing(99))
+    assert 6 <= h.now_s <= 10
+
+
 def test_gives_up_at_the_deadline() -> None:
-    h = Harness(RetryPolicy(attempts=99, base_s=1, cap_s=4, deadline_s=5))
+    policy = RetryPolicy(attempts=99, first_attempts=99, base_s=1, cap_s=4, deadline_s=5)
+    h = Harness(policy)
     with pytest.raises(StoreUnavailable):
         h.retrier.call(failing(99))
     assert h.now_s <= 5
@@ -95,8 +115,15 @@ def test_budget_bounds_a_storm_and_recovers() -> None:
     for _ in range(4):
         h.retrier.call(failing(0))
     assert h.retrier.call(failing(2)) == "up"
+    assert h.retrier.call(failing(1)) == "up", "a success gives back what its last retry cost"
     with pytest.raises(StoreUnavailable):
-        h.retrier.call(failing(1))
+        h.retrier.call(failing(3))
+
+
+def test_one_refusal_in_five_is_lived_with_for_ever() -> None:
+    h = Harness(RetryPolicy(base_s=0), RetryBudget(capacity=10, per_s=0))
+    for number in range(2000):
+        assert h.retrier.call(failing(number % 4 == 0)) == "up"
 
 
 def test_budget_refills_with_time() -> None:
@@ -118,7 +145,7 @@ def test_a_stream_resumes_without_gap_or_repeat(data: bytes, cuts: list[int]) ->
         if cut is not None:
             raise StoreUnavailable("reset")
 
-    h = Harness(RetryPolicy(attempts=99, base_s=0))
+    h = Harness(RetryPolicy(attempts=99, first_attempts=99, base_s=0))
     got = b"".join(bytes(b) for b in h.retrier.stream(attempt, 0, len(data)))
     assert got == data
     assert h.counters.bytes_read == len(data)

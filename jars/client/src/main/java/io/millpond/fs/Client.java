@@ -14,8 +14,10 @@ import io.millpond.fs.rpc.Sidecar;
 import io.millpond.fs.rpc.SidecarTrouble;
 import io.millpond.fs.wire.Wire;
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collection;
@@ -235,14 +237,43 @@ final class Client {
         }
     }
 
-    /** What to throw when a direct read failed after the sidecar had: the sidecar's typed error. */
+    /**
+     * What to throw when a direct read failed too: of the type that the sidecar named if it spoke
+     * of the store, else of the type that this process met. Without trouble before it, what the
+     * connector threw.
+     */
     static IOException bothFailed(SidecarTrouble trouble, IOException direct) {
-        if (trouble != null && trouble.getCause() instanceof IOException) {
+        if (trouble == null || direct instanceof Fault || direct instanceof InterruptedIOException) {
+            return direct;
+        }
+        if (ofStore(trouble.getCause())) {
             IOException typed = (IOException) trouble.getCause();
             typed.addSuppressed(direct);
             return typed;
         }
-        return direct;
+        String problem = "neither the sidecar nor this process could read the store";
+        String cause = "the sidecar: " + trouble.getMessage() + "; this process: " + direct;
+        String remedy = "'millpond doctor' looks at both";
+        IOException typed =
+                direct instanceof AccessDeniedException
+                        ? new PermissionDeniedException(problem, cause, remedy)
+                        : new StoreUnavailableException(problem, cause, remedy);
+        typed.initCause(direct);
+        return typed;
+    }
+
+    private static boolean ofStore(Throwable told) {
+        if (!(told instanceof Fault)) {
+            return false;
+        }
+        switch (((Fault) told).error()) {
+            case PERMISSION_DENIED:
+            case STORE_ANSWER_INVALID:
+            case STORE_UNAVAILABLE:
+                return true;
+            default:
+                return false;
+        }
     }
 
     private Endpoint endpoint() throws IOException {
