@@ -99,20 +99,6 @@ def test_looking_around(site: PythonSite) -> None:
     assert isinstance(whole[2], FileNotFoundError)
 
 
-def test_writes_name_the_store(site: PythonSite) -> None:
-    fs = site.fs()
-    for write in (
-        lambda: fs.open("/m/new", "wb"),
-        lambda: fs.pipe("/m/new", b"1"),
-        lambda: fs.rm("/m/new"),
-        lambda: fs.mkdir("/m/new"),
-    ):
-        with pytest.raises(NotImplementedError, match=f"s3a://{site.bucket}/new"):
-            write()
-    with pytest.raises(io.UnsupportedOperation):
-        fs.open("/m/new", "wb")
-
-
 def test_a_killed_sidecar_leaves_the_blocks_and_the_store(site: PythonSite) -> None:
     warm, cold = site.put("warm", CONTENT), site.put("cold", OTHER)
     site.fs().cat_file(warm)

@@ -1,23 +1,23 @@
 """``cache://`` for fsspec: what pandas, pyarrow, DuckDB, Dask and data loaders open.
 
-Hits are read from the block files without a call to anyone. Reads only: what is written goes to the
-store's own URI, and the error of a write names it.
+Hits are read from the block files without a call to anyone; what is written goes through the
+sidecar to the mount's store (``changes.py``).
 """
 
 from __future__ import annotations
 
 import datetime
-import io
 import os
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
+from fsspec.spec import AbstractBufferedFile
 
+from millpond.client.builtin import Unsupported, errors, raise_builtin
 from millpond.client.cachedir import find_directory
+from millpond.client.changes import Changes, WrittenFile
 from millpond.client.process import Process
 from millpond.client.reader import BaseReader, Reader, Version, look
 from millpond.client.remote import SILENCE_S as REMOTE_SILENCE_S
@@ -26,15 +26,13 @@ from millpond.client.sidecar import Trouble, both_failed
 from millpond.errors import (
     IsADirectory,
     MillpondError,
-    MountNotFound,
     NotADirectory,
     PathNotFound,
-    PermissionDenied,
 )
 from millpond.model.paths import parse_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from millpond.under.base import ObjectStat
     from millpond.wire import millpond_pb2 as wire
@@ -43,33 +41,10 @@ AnyReader = BaseReader[Any]
 SILENCE_S = 0.4
 THREADS = 8
 LINE_BYTES = 64 * 1024
-_BUILTIN: dict[type[MillpondError], type[OSError]] = {
-    PathNotFound: FileNotFoundError,
-    MountNotFound: FileNotFoundError,
-    NotADirectory: NotADirectoryError,
-    IsADirectory: IsADirectoryError,
-    PermissionDenied: PermissionError,
-}
 
 
-def _raise(error: MillpondError) -> NoReturn:
-    """Python's own error where there is one; the others keep their type, such as FileChanged."""
-    builtin = _BUILTIN.get(type(error))
-    if builtin is None:
-        raise error
-    raise builtin(str(error)) from error
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except MillpondError as e:
-        _raise(e)
-
-
-class CacheFileSystem(AbstractFileSystem):  # type: ignore[misc]
-    """The namespace of this node's sidecar, or of another's, read-only.
+class CacheFileSystem(Changes):
+    """The namespace of this node's sidecar; of another's, read-only.
 
     Parameters
     ----------
@@ -157,13 +132,13 @@ class CacheFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
         path = self._strip_protocol(path)
-        with _errors():
+        with errors():
             return _entry(look(self.here(), path))
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
         """Validated within the mount's listing bound: by default the store is asked each time."""
         path = self._strip_protocol(path)
-        with _errors():
+        with errors():
             entries = self._list(path)
         return entries if detail else [each["name"] for each in entries]
 
@@ -217,10 +192,13 @@ class CacheFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def _open(
         self, path: str, mode: str = "rb", block_size: int | None = None, **kwargs: Any
-    ) -> CacheFile:
+    ) -> CacheFile | WrittenFile:
+        if mode in ("wb", "xb"):
+            options = {k: v for k, v in kwargs.items() if k in ("autocommit", "cache_options")}
+            return WrittenFile(self, path, mode, block_size or "default", **options)
         if mode != "rb":
-            raise self._refused(path)
-        with _errors():
+            raise Unsupported(f"{path} can't be opened as {mode!r}: files are written whole")
+        with errors():
             reader = self._reader(path)
         options = {"cache_type": "none"} | kwargs
         options.pop("autocommit", None)
@@ -238,7 +216,7 @@ class CacheFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def cat_file(
         self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any
     ) -> bytes:
-        with _errors():
+        with errors():
             reader = self._reader(self._strip_protocol(path))
             first, last, _ = slice(start, end).indices(reader.version.length)
             return reader.read(self.here(), first, last)
@@ -270,7 +248,7 @@ class CacheFileSystem(AbstractFileSystem):  # type: ignore[misc]
                 return reader
             try:
                 first, last, _ = slice(start, end).indices(reader.version.length)
-                with _errors():
+                with errors():
                     return reader.read(self.here(), first, last)
             except (OSError, MillpondError) as e:
                 return e
@@ -285,34 +263,10 @@ class CacheFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def _tried(self, name: str) -> AnyReader | Exception:
         try:
-            with _errors():
+            with errors():
                 return self._reader(name)
         except (OSError, MillpondError) as e:
             return e
-
-    # -- writing -----------------------------------------------------------------------------
-
-    def _refused(self, path: str) -> io.UnsupportedOperation:
-        try:
-            name = self._strip_protocol(path)
-            where = f"write to {self.here().dir.mount(name).uri(name)}"
-        except MillpondError:
-            where = "write to the store's own URI"
-        return _ReadOnly(f"{path}: cache:// is for reading; {where}")
-
-    def _mkdir_refused(self, path: str, *args: Any, **kwargs: Any) -> None:
-        raise self._refused(path)
-
-    mkdir = makedirs = rmdir = _rm = rm_file = rm = touch = pipe_file = _mkdir_refused
-
-    def _copy_refused(self, path1: str, path2: str, *args: Any, **kwargs: Any) -> None:
-        raise self._refused(path2)
-
-    cp_file = mv = copy = put_file = _copy_refused
-
-
-class _ReadOnly(io.UnsupportedOperation, NotImplementedError):
-    """A write to ``cache://``: not supported by this file system, as both kinds of callers ask."""
 
 
 class CacheFile(AbstractBufferedFile):  # type: ignore[misc]
@@ -331,7 +285,7 @@ class CacheFile(AbstractBufferedFile):  # type: ignore[misc]
         try:
             return self._reader.read(self.fs.here(), start, end)
         except MillpondError as e:
-            _raise(e)
+            raise_builtin(e)
 
     def read(self, length: int | None = -1) -> bytes:
         """As of any binary file; straight from the blocks, in one copy."""
@@ -353,7 +307,7 @@ class CacheFile(AbstractBufferedFile):  # type: ignore[misc]
         view = memoryview(b).cast("B")
         count: int = max(0, min(len(view), self.size - self.loc))
         if count:
-            with _errors():
+            with errors():
                 self._reader.readinto(self.fs.here(), self.loc, view[:count])
             self.loc += count
         return count
@@ -366,7 +320,7 @@ class CacheFile(AbstractBufferedFile):  # type: ignore[misc]
         return _reopen, (self.fs, self.path)
 
 
-def _reopen(fs: CacheFileSystem, path: str) -> CacheFile:
+def _reopen(fs: CacheFileSystem, path: str) -> CacheFile | WrittenFile:
     return fs._open(path)
 
 

@@ -116,9 +116,9 @@ class Writing:
         if cached:
             self._store.staging.publish(taken, ident, place.part)
         info = self._namespace.stat(write.path, force=True)
-        if info.version != version:
-            self._store.drop_file(ident)
-        elif info.file_id == ident and info.meta_on_disk:
+        if cached and info.version != version:
+            self._store.drop_file(ident)  # another replaced it already
+        elif ident and info.file_id == ident and info.meta_on_disk:
             if small and taken.length and place.admits(taken.length):
                 self._namespace.inlined(info, bytes(taken.read(0, taken.length)))
             self._namespace.follow_pin(info)

@@ -1,0 +1,259 @@
+"""What fsspec writes, renames and deletes: through the sidecar, else straight in the store.
+
+Where the sidecar is lost after it was asked, a change that may have been done is not done again.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
+
+from millpond.client.builtin import errors
+from millpond.client.process import Process
+from millpond.client.writer import StagedWriter
+from millpond.errors import (
+    AlreadyExists,
+    IsADirectory,
+    NotSupported,
+    PathNotFound,
+    SidecarUnavailable,
+)
+from millpond.under.base import ABSENT
+from millpond.wire.local_client import LocalClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from millpond.client.cachedir import ClientMount
+    from millpond.under.base import UnderStore
+
+T = TypeVar("T")
+SILENCE_S = 10.0
+"""A change takes as long as the store does: by then it may have been done."""
+COPY_BYTES = 8 << 20
+
+
+class Changes(AbstractFileSystem):  # type: ignore[misc]
+    """The write half of ``CacheFileSystem``."""
+
+    def here(self) -> Any:
+        raise NotImplementedError
+
+    def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:
+        with errors():
+            if self.exists(path):
+                raise AlreadyExists(f"{path} exists")
+            self._made(path)
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        with errors():
+            if not exist_ok and self.exists(path):
+                raise AlreadyExists(f"{path} exists")
+            self._made(path)
+
+    def _made(self, path: str) -> None:
+        name = self._strip_protocol(path)
+        self._change(name, lambda c: c.mkdirs(name), lambda s, key: s.mkdirs(key))
+
+    def rmdir(self, path: str) -> None:
+        self._delete(path, recursive=False)
+
+    def rm_file(self, path: str) -> None:
+        self._delete(path, recursive=False)
+
+    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
+        """A directory goes whole, by one call."""
+        if maxdepth is not None:
+            super().rm(path, recursive=recursive, maxdepth=maxdepth)
+            return
+        names = path if isinstance(path, list) else [path]
+        for each in names:
+            found = self.expand_path(each) if has_magic(each) else [each]
+            for name in found:
+                self._delete(name, recursive=recursive)
+
+    def _delete(self, path: str, *, recursive: bool) -> None:
+        name = self._strip_protocol(path)
+        with errors():
+            self._change(
+                name,
+                lambda c: c.delete(name, recursive=recursive),
+                lambda s, key: s.delete(key, recursive=recursive),
+            )
+
+    def mv(
+        self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None,
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
+        """A rename, where both lie in one mount; nothing is replaced."""
+        source, target = self._strip_protocol(path1), self._strip_protocol(path2)
+        process = self.here()
+        mount = process.dir.find_mount(source)
+        if mount is None or process.dir.find_mount(target) is not mount:
+            super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
+            return
+        with errors():
+            self._change(
+                source,
+                lambda c: c.rename(source, target, into=True),
+                lambda s, key: s.rename(key, mount.key(target)),
+                again=False,
+            )
+
+    def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
+        if self.isdir(path1):
+            self.makedirs(path2, exist_ok=True)
+            return
+        with self.open(path1, "rb") as source, self.open(path2, "wb") as target:
+            while data := source.read(COPY_BYTES):
+                target.write(data)
+
+    def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
+        if not truncate and self.exists(path):
+            raise NotImplementedError("a store sets the time of a file when it is written")
+        self.pipe_file(path, b"")
+
+    def _change(
+        self,
+        path: str,
+        ask: Callable[[LocalClient], object],
+        direct: Callable[[UnderStore, str], object],
+        *,
+        again: bool = True,
+    ) -> None:
+        client = self.connected()
+        if client is None:
+            direct(*self.store_of(path))
+            return
+        with client:
+            try:
+                ask(client)
+                return
+            except SidecarUnavailable as e:
+                if not again:
+                    raise
+                self.here().fallback("sidecar_gone", str(e))
+        direct(*self.store_of(path))
+
+    def connected(self) -> LocalClient | None:
+        """A connection of its own; None, and counted, where no sidecar answers."""
+        process = self.here()
+        if not isinstance(process, Process):
+            raise NotSupported(
+                "another node's sidecar is only read",
+                remedy="Write where a sidecar runs, or to the store's own URI",
+            )
+        try:
+            return LocalClient.connect(process.dir.path, silence_s=SILENCE_S)
+        except SidecarUnavailable as e:
+            process.fallback("sidecar_absent", str(e))
+            return None
+
+    def store_of(self, path: str) -> tuple[UnderStore, str]:
+        """The store behind a path that may be written, and its key there."""
+        process = self.here()
+        mount: ClientMount = process.dir.mount(path)
+        if mount.wire.read_only or mount.path == path:
+            raise NotSupported(f"{path} can't be changed", cause="a mount, or a read-only one")
+        return process.store(mount), mount.key(path)
+
+
+class DirectWriter:
+    """A file written without a sidecar: kept in a temporary file, then put into the store."""
+
+    def __init__(self, store: UnderStore, key: str, path: str, *, overwrite: bool) -> None:
+        self._store, self._key = store, key
+        self._expect = None if overwrite else ABSENT
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close
+        self.length = 0
+        try:
+            found = store.stat(key)
+        except PathNotFound:
+            return
+        if found.is_dir:
+            raise IsADirectory(f"{path} is a directory")
+        if not overwrite:
+            raise AlreadyExists(f"{path} exists")
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._file.write(data)
+        self.length += memoryview(data).nbytes
+
+    def read(self, start: int, end: int) -> bytes:
+        return os.pread(self._file.fileno(), end - start, start)
+
+    def commit(self) -> None:
+        self._file.flush()
+        self._store.put(self._key, self, expect=self._expect)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class WrittenFile(AbstractBufferedFile):  # type: ignore[misc]
+    """A file open for writing. It appears when it is closed, or at the end of a transaction; after
+    an exception in its ``with`` block it never does."""
+
+    def __init__(self, fs: Changes, path: str, mode: str, block_size: Any, **kwargs: Any) -> None:
+        self._writer: StagedWriter | DirectWriter | None = None
+        super().__init__(fs, path, mode, block_size, **kwargs)
+        with errors():
+            self._writer = _writer(fs, path, overwrite=not mode.startswith("x"))
+
+    def _upload_chunk(self, final: bool = False) -> bool:
+        with errors():
+            assert self._writer is not None
+            self._writer.write(self.buffer.getbuffer())
+        if final and self.autocommit:
+            self.commit()
+        return True
+
+    def commit(self) -> None:
+        try:
+            with errors():
+                assert self._writer is not None
+                self._writer.commit()
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except BaseException:
+            self.discard()
+            raise
+
+    def __exit__(self, *raised: Any) -> None:
+        if raised[0] is not None:
+            self.forced = True
+            self.discard()
+        self.close()
+
+    def __del__(self) -> None:
+        """What was never closed was never written."""
+        if hasattr(self, "_writer"):
+            self.discard()
+
+
+def _writer(fs: Changes, path: str, *, overwrite: bool) -> StagedWriter | DirectWriter:
+    client = fs.connected()
+    if client is None:
+        store, key = fs.store_of(path)
+        return DirectWriter(store, key, path, overwrite=overwrite)
+    try:
+        return StagedWriter(client, fs.here().dir.path, path, overwrite=overwrite)
+    except BaseException:
+        client.close()
+        raise
+
+
+def has_magic(path: str) -> bool:
+    """Whether a path is a pattern."""
+    return any(c in path for c in "*?[")
