@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 from hdfs_native import Client, WriteOptions
 
-from millpond.errors import InvalidSetting, StoreAnswerInvalid, StoreUnavailable
+from millpond.errors import InvalidSetting, NotSupported, StoreAnswerInvalid, StoreUnavailable
 from millpond.testing.under_contract import MANY, StoreSite, UnderStoreContract, fetch
 from millpond.under.hdfs import HdfsStore
 from millpond.under.retry import RetryPolicy
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from millpond.testing.hdfs_cluster import HdfsCluster
     from millpond.under.base import UnderStore
 
@@ -135,6 +137,23 @@ class TestHdfs(UnderStoreContract):
         addresses = {"dfs.namenode.rpc-address.pond.b": hdfs_cluster.authority}
         store = HdfsStore("pond", SERVICE | addresses, retry=FAST)
         assert store.stat(site.key("f")).length == 1
+
+    def test_encryption_zone(
+        self, site: HdfsSite, hdfs_cluster: HdfsCluster, tmp_path: Path
+    ) -> None:
+        """Told by its name and length, and never read, whatever the site says of keys."""
+        hdfs_cluster.ask("encrypt", f"/{site.key('zone')}")
+        keys = "<property><name>hadoop.security.key.provider.path</name>"
+        keys += "<value>kms://http@127.0.0.1:1/kms</value></property>"
+        (tmp_path / "core-site.xml").write_text(f"<configuration>{keys}</configuration>")
+        for options in ({}, {"conf_dir": str(tmp_path)}):
+            store = HdfsStore(hdfs_cluster.authority, options, retry=FAST)
+            found = store.stat(site.key("zone/f"))
+            assert found.length == 1
+            with pytest.raises(NotSupported, match=r"encryption zone.*plaintext=allow"):
+                fetch(store, found.key, 0, 1, found.version)
+        with pytest.raises(InvalidSetting, match="allowed: allow"):
+            HdfsStore(hdfs_cluster.authority, {"plaintext": "yes"})
 
     def test_unknown_name_service(self) -> None:
         with pytest.raises(InvalidSetting, match=r"No NameNode hosts found\. Write host:port"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.tests.abstract import AbstractFixtures, AbstractGetTests
 
 from millpond.client import CacheFileSystem
+from tests.fixtures.loader import Dataset, fetch
 from tests.fixtures.python_client import PythonSite
 from tests.fixtures.sidecar import ProcessSidecar
 
@@ -139,3 +142,22 @@ class TestGet(AbstractFixtures, AbstractGetTests):  # type: ignore[misc]
     @pytest.fixture
     def fs_path(self) -> str:
         return "/f"
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_of_a_data_loader(fs: CacheFileSystem, site: PythonSite, method: str) -> None:
+    """As PyTorch's DataLoader has them: a dataset that was used before goes to two workers."""
+    urls = [f"cache:///m/table/part-{part}.parquet" for part in range(2)]
+    with fs.open(urls[0]) as first, fs.open(urls[1]) as second:
+        dataset = Dataset(fs, urls, [first, second])
+        assert sum(map(sum, map(dataset.by_url, range(2)))) == TOTAL
+        before = site.store_calls()
+        context = multiprocessing.get_context(method)
+        with ProcessPoolExecutor(2, mp_context=context) as workers:
+            futures = [workers.submit(fetch, dataset, i % 2) for i in range(6)]
+            found = [future.result(60) for future in futures]
+        for i, (by_url, by_file, counters) in enumerate(found):
+            assert by_url == by_file == list(range(i % 2 * ROWS, (i % 2 + 1) * ROWS))
+            assert not [name for name in counters if name.startswith("fallback_")]
+    after = site.store_calls()
+    assert (after.get, after.bytes_read) == (before.get, before.bytes_read), "all of it were hits"

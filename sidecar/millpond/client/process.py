@@ -174,6 +174,8 @@ os.register_at_fork(after_in_child=_LIVE.clear)
 
 def _options(mount: ClientMount) -> dict[str, str]:
     """What the mount says of its store's place, in the words of the store's driver."""
+    if mount.wire.store_uri.startswith("hdfs:"):
+        return dict(mount.wire.direct_conf)
     head = f"fs.s3a.bucket.{mount.wire.root}."
     conf = {k.removeprefix(head): v for k, v in mount.wire.direct_conf.items()}
     options = {ours: conf[theirs] for theirs, ours in _S3_CONF.items() if theirs in conf}

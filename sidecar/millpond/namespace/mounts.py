@@ -253,10 +253,15 @@ def describe(mount: Mount) -> dict[str, object]:
     }
 
 
+FAILOVER_PROVIDER = "org.apache.hadoop.hdfs.server.namenode.ha.ConfiguredFailoverProxyProvider"
+
+
 def direct_conf(
     store_uri: str, root: str, options: Mapping[str, str], environ: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
     """Hadoop keys with which the engine's own connector reaches the same store. No secrets."""
+    if store_uri.startswith("hdfs:"):
+        return _name_service(root, options)
     if not store_uri.startswith("s3a:"):
         return {}
     conf = {}
@@ -275,3 +280,13 @@ def direct_conf(
             "org.apache.hadoop.fs.s3a.AnonymousAWSCredentialsProvider"
         )
     return {f"fs.s3a.bucket.{root}.{k}": v for k, v in conf.items()}
+
+
+def _name_service(name: str, options: Mapping[str, str]) -> dict[str, str]:
+    """Where the NameNodes of a name service are, if options of the mount say so."""
+    nodes, places = f"dfs.ha.namenodes.{name}", f"dfs.namenode.rpc-address.{name}."
+    if nodes not in options:
+        return {}
+    provider = f"dfs.client.failover.proxy.provider.{name}"
+    found = {k: v for k, v in options.items() if k in (nodes, provider) or k.startswith(places)}
+    return {provider: FAILOVER_PROVIDER} | found

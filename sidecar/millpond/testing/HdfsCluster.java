@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.util.EnumSet;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.hdfs.DFSTestUtil;
 import org.apache.hadoop.hdfs.HdfsConfiguration;
@@ -22,6 +23,7 @@ import org.apache.hadoop.util.ToolRunner;
  */
 final class HdfsCluster {
   private static final String KEY = "zone";
+  private static final long LONG_AGO_MS = 1_700_000_000_000L;
 
   private final Configuration conf;
   private final MiniDFSCluster cluster;
@@ -117,15 +119,20 @@ final class HdfsCluster {
     }
   }
 
-  /** Makes an empty directory an encryption zone. */
+  /** Makes an encryption zone with a file {@code f} in it, which holds its name. */
   private void encrypt(Path zone) throws Exception {
+    cluster.getFileSystem().mkdirs(zone);
     if (!keyMade) {
       DFSTestUtil.createKey(KEY, cluster, conf);
       keyMade = true;
     }
     new HdfsAdmin(cluster.getURI(0), conf)
-        .createEncryptionZone(
-            zone, KEY, EnumSet.of(CreateEncryptionZoneFlag.NO_TRASH));
+        .createEncryptionZone(zone, KEY, EnumSet.of(CreateEncryptionZoneFlag.NO_TRASH));
+    Path file = new Path(zone, "f");
+    try (FSDataOutputStream out = cluster.getFileSystem().create(file)) {
+      out.writeBytes("f");
+    }
+    cluster.getFileSystem().setTimes(file, LONG_AGO_MS, LONG_AGO_MS - 1);
   }
 
   private static void say(String line) {

@@ -42,12 +42,15 @@ WEAK_MS = 2_000
 
 OPTIONS: dict[str, str] = {
     "conf_dir": "folder of core-site.xml and hdfs-site.xml; default: HADOOP_CONF_DIR",
+    "plaintext": "allow: files of encryption zones are cached, as plain text",
     "keytab": "Kerberos: file of keys of the principal; default: the ticket cache",
     "principal": "Kerberos: who to be; default: the owner of the ticket cache",
     "ticket_cache": "Kerberos: where the ticket is; default: KRB5CCNAME",
 }
 HADOOP_PREFIXES = ("dfs.", "fs.", "hadoop.")
 """An option so named is Hadoop's own, such as ``dfs.ha.namenodes.<name service>``."""
+# Without a place of keys the library can't decrypt: nothing of a zone comes to lie on a disk.
+_NO_KEYS = {"hadoop.security.key.provider.path": "", "dfs.encryption.key.provider.uri": ""}
 # The library's own 15 attempts take minutes, and Retrier repeats the call anyway. These hold over
 # the site's files, the mount's options over these.
 _DEFAULTS = {
@@ -78,6 +81,9 @@ class HdfsStore(HdfsWrites, UnderStore):
                 remedy=f"Known: {', '.join(sorted(OPTIONS))}, and Hadoop's keys in dfs., fs. and "
                 "hadoop.",
             )
+        plaintext = options.get("plaintext", "")
+        if plaintext not in ("", "allow"):
+            raise InvalidSetting(f"option plaintext is {plaintext!r}", cause="allowed: allow")
         self.root = authority
         self.store_id = hashlib.sha256(f"hdfs\n{authority}".encode()).hexdigest()[:16]
         self.counters: LockedCounters = LockedCounters()
@@ -86,7 +92,7 @@ class HdfsStore(HdfsWrites, UnderStore):
         with _errors(f"hdfs://{authority}"):
             self._open: Client | None = Client(
                 f"hdfs://{authority}",
-                _DEFAULTS | hadoop,
+                _DEFAULTS | hadoop | ({} if plaintext else _NO_KEYS),
                 options.get("conf_dir"),
                 kerberos_principal=options.get("principal"),
                 kerberos_keytab=options.get("keytab"),
@@ -193,7 +199,8 @@ def open_uri(authority: str, path: str, options: Mapping[str, str]) -> tuple[Hdf
             f"{authority!r} is no NameNode", remedy="Write hdfs://host:port/path or a name service"
         )
     key = "/".join(part for part in path.split("/") if part)
-    return HdfsStore(authority.lower(), options), key
+    # The name of a service is a part of Hadoop's keys, and these tell case.
+    return HdfsStore(authority.lower() if ":" in authority else authority, options), key
 
 
 def _path(key: str) -> str:

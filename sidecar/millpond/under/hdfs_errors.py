@@ -74,6 +74,13 @@ def _refused(name: str, text: str, cause: str) -> MillpondError:
         return _TYPED[java](f"{name}: {_SAID[java]}", cause=said)
     if java in ("InvalidPathException", "FileNotFoundException"):
         return PathNotFound(f"{name} does not exist", cause=said)
+    if not rpc and "encryption zone" in text:
+        return NotSupported(
+            f"{name} lies in an encryption zone",
+            cause="the cache would hold it as plain text",
+            remedy="Read it without the cache; or mount with -o plaintext=allow, where the "
+            "sidecar's user may have its key (hadoop.security.key.provider.path)",
+        )
     if not rpc and text.startswith(("SASL", "GSSAPI", "Kerberos")):
         return PermissionDenied(f"{name} can't be read", cause=cause)
     if not rpc and text.startswith(("InvalidArgument", "UrlParse", "XmlParse")):

@@ -33,6 +33,8 @@ import org.slf4j.LoggerFactory;
 final class DirectStore implements Closeable {
     static final long SETTLED_MS = 2000;
     private static final Logger LOG = LoggerFactory.getLogger(DirectStore.class);
+    private static final String NAME_SERVICES = "dfs.nameservices";
+    private static final String NAME_NODES = "dfs.ha.namenodes.";
 
     private final Mount mount;
     private final Configuration conf;
@@ -247,7 +249,18 @@ final class DirectStore implements Closeable {
                 own.set(each.getKey(), each.getValue(), "mount " + mount.path());
             }
         }
+        nameService(own, mount);
         return own;
+    }
+
+    /** Hadoop looks for a name service's NameNodes only among those it knows by name. */
+    private static void nameService(Configuration own, Mount mount) {
+        String name = mount.root();
+        boolean known = own.getTrimmedStringCollection(NAME_SERVICES).contains(name);
+        if (mount.scheme().equals("hdfs") && own.get(NAME_NODES + name) != null && !known) {
+            String others = own.get(NAME_SERVICES, "");
+            own.set(NAME_SERVICES, others.isEmpty() ? name : others + ',' + name);
+        }
     }
 
     /**
