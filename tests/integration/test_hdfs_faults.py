@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +23,7 @@ from tests.fixtures.fault_site import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from millpond.testing.hdfs_cluster import HdfsCluster
     from tests.fixtures.fault_site import Place
@@ -131,23 +133,30 @@ def test_a_restart_of_the_data_node(
 
 
 @pytest.mark.parametrize("seconds", [2.0, pytest.param(10.0, marks=pytest.mark.full)])
-def test_a_stall_is_waited_for(
-    site: FaultSite, place: Place, hdfs_cluster: HdfsCluster, seconds: float
+def test_a_stall_is_waited_for_and_holds_up_nobody_else(
+    site: FaultSite, place: Place, hdfs_cluster: HdfsCluster, tmp_path: Path, seconds: float
 ) -> None:
     names = [f"stall{seconds}-{i}" for i in range(2)]
     put(hdfs_cluster, *names)
+    (tmp_path / "local").write_bytes(content("local"))
+    local = site.mount(f"file://{tmp_path}", {})
     fs = site.fs()
     java_path, python_path = place.files(names)
+    many = 40 * [f"{place.now}/warm"]
     with hdfs_cluster.stalled():
-        stalled = time.monotonic()
+        stalled_s = time.monotonic()
         with (
             Meanwhile(lambda: by_jvm(site.jvm, java_path)) as java,
             Meanwhile(lambda: by_python(fs, python_path)) as python,
+            ThreadPoolExecutor(len(many)) as pool,
         ):
+            waiting = [pool.submit(by_python, fs, path) for path in many]
             assert by_python(fs, f"{place.kept}/warm").told == RIGHT
+            assert by_python(site.fs(), f"{local.now}/local").told == RIGHT
             # The stall itself is what is tested.
-            time.sleep(max(0.0, seconds - (time.monotonic() - stalled)))
+            time.sleep(max(0.0, seconds - (time.monotonic() - stalled_s)))
             assert not java.ended
             assert not python.ended
             hdfs_cluster.resume()
+            assert {each.result().told for each in waiting} == {RIGHT}
     assert java.outcome.told == python.outcome.told == RIGHT

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from millpond.under.base import Buffer, RequestCounters, UnderStore
 
 PAGE_ENTRIES = 1000
+MAX_PATH_CHARS = 4096
 WRITTEN = "written"
 """No scan of a reader: rules that name scans do not match what is written."""
 Infos = list[FileInfo]
@@ -197,6 +198,13 @@ class Namespace:
         """[loop] The same, serialised: it can be put into a Reply as it is."""
         hot = self._hot.get(path)
         return hot.packed if hot is not None and hot.good(self._clock()) else None
+
+    def store_of(self, path: str) -> str:
+        """[loop] The store that a path, checked or not, is asked of; "" where none is."""
+        if not path.startswith("/") or len(path) > MAX_PATH_CHARS:
+            return ""
+        mount = self.table.find(path)
+        return "" if mount is None else mount.store_id
 
     def stat(self, path: str, *, force: bool = False) -> FileInfo:
         """What ``path`` is, within its mount's bound; with ``force`` asked of the store now.

@@ -96,8 +96,11 @@ class FillService:
         self._pending[pending.key] = pending
         call.ready = partial(self.core.ready, pending.key)
         pending.located = self._preparer.known(request.path, request.file_id)
-        pool = self._lookups if pending.located is None else self._disk
-        pool.submit(partial(self._prepare, pending))
+        prepare = partial(self._prepare, pending)
+        if pending.located is None:
+            self._lookups.submit(prepare, of=self._namespace.store_of(request.path) or None)
+        else:
+            self._disk.submit(prepare)
 
     def set_limits(self, limits: core.Limits) -> None:
         """Other bounds on what begins from now on."""

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DISK_THREADS = 4
-LOOKUP_THREADS = 16
+LOOKUP_THREADS = 64
+LOOKUPS_PER_STORE = 16
 UPLOAD_THREADS = 16
 STOP_S = 10.0
 """Time that running fetches and look-ups get at a stop; what lasts longer is left behind."""
@@ -187,7 +188,7 @@ class Sidecar:
     def _assemble(self, loop: asyncio.AbstractEventLoop) -> None:
         s = self.settings
         self._disk = Workers("disk", DISK_THREADS)
-        self._lookups = Workers("lookup", LOOKUP_THREADS)
+        self._lookups = Workers("lookup", LOOKUP_THREADS, share=LOOKUPS_PER_STORE)
         self._uploads = Workers("upload", UPLOAD_THREADS)
         self._fills = FillService(
             loop, self.store, self.namespace, self.metrics, limits_of(s),

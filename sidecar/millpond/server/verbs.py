@@ -151,13 +151,13 @@ class Verbs:
             visitor.seen_s = self.loop.time()
         match verb:
             case "stat":
-                self._lookups.submit(partial(self._in_thread, call, self._stat, request.stat))
+                self._look_up(call, self._stat, request.stat)
             case "list":
-                self._lookups.submit(partial(self._in_thread, call, self._list, request.list))
+                self._look_up(call, self._list, request.list)
             case "fill":
                 self._fills.fill(call, request.fill)
             case "locate":
-                self._lookups.submit(partial(self._in_thread, call, self._locate, request.locate))
+                self._look_up(call, self._locate, request.locate)
             case "report":
                 self._report(call, request.report)
             case "begin" | "abort" | "mkdirs" | "set_times":
@@ -177,6 +177,11 @@ class Verbs:
                         remedy="Upgrade the sidecar, or use the client of its version",
                     )
                 )
+
+    def _look_up(self, call: Call, handler: Callable[[Call, Any], bytes], request: Any) -> None:
+        """One store that is slow must not take the threads of all others."""
+        store = self._namespace.store_of(request.path)
+        self._lookups.submit(partial(self._in_thread, call, handler, request), of=store or None)
 
     def _in_thread(self, call: Call, handler: Callable[[Call, Any], bytes], request: Any) -> None:
         """[thread] Run a handler that blocks; its frame is the last reply."""

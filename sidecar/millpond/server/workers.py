@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter, deque
+from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
+
+    Job = Callable[[], object]
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +25,18 @@ class Workers:
 
     A job handles its own errors: what escapes from one is logged and ends nothing else. Unlike an
     executor's, a thread stuck in a store's answer does not hold up the end of the process.
+
+    With ``share``, jobs that are submitted as of one kind have no more threads than that at once:
+    a store that falls silent holds up its own.
     """
 
-    def __init__(self, name: str, size: int, *, ready: bool = False) -> None:
+    def __init__(self, name: str, size: int, *, ready: bool = False, share: int = 0) -> None:
         self.name = name
         self.size = size
-        self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._share = share
+        self._of: Counter[Hashable] = Counter()
+        self._waiting: dict[Hashable, deque[Job]] = {}
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._free = 0
@@ -50,11 +60,17 @@ class Workers:
                 self._start()
             self.size = max(size, self.size)
 
-    def submit(self, job: Callable[[], object]) -> None:
-        """Have ``job`` run soon. Any thread."""
+    def submit(self, job: Job, of: Hashable = None) -> None:
+        """Have ``job`` run soon, within the share of what it is ``of``. Any thread."""
         with self._lock:
             if self._closed:
                 raise RuntimeError(f"{self.name} is closed")
+            if of is not None and self._share:
+                if self._of[of] >= self._share:
+                    self._waiting.setdefault(of, deque()).append(job)
+                    return
+                self._of[of] += 1
+                job = partial(self._in_turn, of, job)
             if self._free > 0:
                 self._free -= 1
             elif len(self._threads) < self.size:
@@ -63,13 +79,31 @@ class Workers:
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
-            try:
-                job()
-            except BaseException:
-                log.exception("a job of %s failed", self.name)
+            self._perform(job)
             del job
             with self._lock:
                 self._free += 1
+
+    def _perform(self, job: Job) -> None:
+        try:
+            job()
+        except BaseException:
+            log.exception("a job of %s failed", self.name)
+
+    def _in_turn(self, of: Hashable, first: Job) -> None:
+        """A job, and after it those of its kind that wait for a thread of theirs."""
+        job: Job | None = first
+        while job is not None:
+            self._perform(job)
+            with self._lock:
+                waiting = self._waiting.get(of)
+                job = waiting.popleft() if waiting else None
+                if not waiting:
+                    self._waiting.pop(of, None)
+                if job is None:
+                    self._of[of] -= 1
+                    if not self._of[of]:
+                        del self._of[of]
 
     def close(self, timeout_s: float) -> bool:
         """Take no more jobs, finish those taken; False when some outlast the time given."""
