@@ -35,7 +35,7 @@ public final class Transparent implements Closeable {
     private final Resolver resolver;
     private final FileSystem.Statistics statistics;
     private final StoreChanges changes;
-    private final String encryption;
+    private final String engineKeys;
     private volatile boolean closed;
 
     private Transparent(
@@ -51,7 +51,7 @@ public final class Transparent implements Closeable {
         coverage = new Coverage(uri, conf, System.getenv());
         prefixes = Prefixes.of(conf);
         changes = new StoreChanges(client, coverage, system::makeQualified);
-        encryption = ClientEncryption.of(uri, conf);
+        engineKeys = EngineKeys.of(uri, conf);
         String authority = uri.getAuthority() == null ? "" : uri.getAuthority();
         String base = uri.getScheme() + "://" + authority + '/';
         stores = new DirectStores(mount -> new DirectStore(mount, connector, base));
@@ -177,8 +177,8 @@ public final class Transparent implements Closeable {
         if (at == null) {
             return none(count, Fallback.NOT_MOUNTED, coverage.uri(key));
         }
-        if (!encryption.isEmpty()) {
-            return none(count, Fallback.EXCLUDED, "client-side encryption: " + encryption);
+        if (!engineKeys.isEmpty()) {
+            return none(count, Fallback.EXCLUDED, "the engine alone has the keys: " + engineKeys);
         }
         return prefixes.include(coverage.uri(key))
                 ? at

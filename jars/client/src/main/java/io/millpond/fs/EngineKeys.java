@@ -6,10 +6,11 @@ import java.util.Locale;
 import org.apache.hadoop.conf.Configuration;
 
 /**
- * Whether an engine's connector decrypts what it reads: the sidecar has not its keys, so that blocks
- * would hold, and readers get, what the store holds. What the store itself encrypts is no matter.
+ * Whether reading a bucket needs keys that the engine alone has: its connector decrypts what it
+ * reads, or tells the store how to. The sidecar would cache what is encrypted, or be refused. What
+ * the store encrypts and decrypts by itself is no matter.
  */
-final class ClientEncryption {
+final class EngineKeys {
     private static final List<String> ALGORITHMS =
             List.of(
                     "fs.s3a.bucket.%s.encryption.algorithm",
@@ -20,16 +21,17 @@ final class ClientEncryption {
             List.of("presto.s3.encryption-materials-provider", "presto.s3.kms-key-id");
     private static final String EMRFS = "fs.s3.cse.enabled";
 
-    private ClientEncryption() {}
+    private EngineKeys() {}
 
-    /** The setting that switches it on for the bucket of {@code uri}; empty where none does. */
+    /** The setting that says so of the bucket of {@code uri}; empty where none does. */
     static String of(URI uri, Configuration conf) {
         if (!Coverage.canonical(uri.getScheme()).equals("s3a")) {
             return "";
         }
         for (String each : ALGORITHMS) {
             String key = String.format(each, uri.getAuthority());
-            if (conf.getTrimmed(key, "").toUpperCase(Locale.ROOT).startsWith("CSE")) {
+            String algorithm = conf.getTrimmed(key, "").toUpperCase(Locale.ROOT);
+            if (algorithm.startsWith("CSE") || algorithm.equals("SSE-C")) {
                 return key;
             }
         }
