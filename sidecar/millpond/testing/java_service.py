@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from typing import TYPE_CHECKING, Self
 
 from millpond.errors import StoreNotSupported, StoreUnavailable
-from millpond.testing.service import Service, reap
+from millpond.testing.service import Service, await_said, reap, started, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-_START_S = 120.0
+_START_S = 400.0
 _STOP_S = 15.0
 
 
@@ -49,16 +48,11 @@ class JavaService(Service):
             )
         classpath = ":".join(self._classpath())
         self.directory.mkdir(parents=True, exist_ok=True)
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [java, "-Xmx512m", "-cp", classpath, str(self._main), *self._arguments],
-                stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=self.directory,
-            )  # fmt: skip
-        try:
-            self._await(lambda said: b"serving\n" in said, "start")
-        except BaseException:
-            self.stop()
-            raise
+        self._process = started(
+            [java, "-Xmx512m", "-cp", classpath, str(self._main), *self._arguments],
+            name=self._name, log=self._log, line="serving\n", within_s=_START_S,
+            stdin=subprocess.PIPE, cwd=self.directory,
+        )  # fmt: skip
         return self
 
     @property
@@ -76,10 +70,11 @@ class JavaService(Service):
         self._asked += 1
         process.stdin.write(" ".join([str(self._asked), *words]).encode() + b"\n")
         process.stdin.flush()
-        done, failed = b"done %d\n" % self._asked, b"failed %d\n" % self._asked
-        self._await(lambda said: done in said or failed in said, " ".join(words))
-        if failed in self._log.read_bytes():
-            raise self._trouble(f"{self._name} could not {' '.join(words)}")
+        done, failed = f"done {self._asked}\n", f"failed {self._asked}\n"
+        what = " ".join(words)
+        await_said(process, self._log, [done, failed], f"{self._name} did not {what}", _START_S)
+        if failed.encode() in self._log.read_bytes():
+            raise trouble(self._log, f"{self._name} could not {what}")
 
     def stop(self) -> None:
         process, self._process = self._process, None
@@ -97,16 +92,3 @@ class JavaService(Service):
     @property
     def _log(self) -> Path:
         return self.directory / f"{self._main.stem.lower()}.log"
-
-    def _await(self, said: Callable[[bytes], bool], what: str) -> None:
-        until_s = time.monotonic() + _START_S
-        while not said(self._log.read_bytes()):
-            ended = self._process is None or self._process.poll() is not None
-            if ended or time.monotonic() > until_s:
-                raise self._trouble(f"{self._name} did not {what}")
-            time.sleep(0.05)
-
-    def _trouble(self, problem: str) -> StoreUnavailable:
-        lines = self._log.read_text(errors="replace").strip().splitlines()
-        errors = [line for line in lines if "Exception" in line or "error:" in line]
-        return StoreUnavailable(problem, cause=" / ".join((errors or lines)[-3:]))

@@ -5,14 +5,15 @@ from __future__ import annotations
 import fcntl
 import signal
 import subprocess
+import time
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from millpond.errors import InvalidSetting
+from millpond.errors import InvalidSetting, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -38,6 +39,56 @@ class Service(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+_POLL_S = 0.05
+_TELLING = ("ERROR", "Error", "Exception", "error:")
+
+
+def started(
+    command: Sequence[str], *, name: str, log: Path, line: str, within_s: float, **options: Any
+) -> subprocess.Popen[bytes]:
+    """A process whose log, begun anew, says ``line``; ``options`` are Popen's.
+
+    Raises StoreUnavailable with its last errors for one that ends or stays silent: it is gone then.
+    """
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, **options)
+    try:
+        await_said(process, log, [line], f"{name} did not start", within_s)
+    except BaseException:
+        process.kill()
+        process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+        raise
+    return process
+
+
+def await_said(
+    process: subprocess.Popen[bytes], log: Path, lines: Iterable[str], problem: str, within_s: float
+) -> None:
+    """Return once one of ``lines`` stands in the log of ``process``.
+
+    Raises StoreUnavailable, which begins with ``problem``, when it ends or stays silent.
+    """
+    until_s = time.monotonic() + within_s
+    wanted = [line.encode() for line in lines]
+    while True:
+        ended = process.poll() is not None or time.monotonic() > until_s
+        said = log.read_bytes()
+        if any(line in said for line in wanted):
+            return
+        if ended:
+            raise trouble(log, problem)
+        time.sleep(_POLL_S)
+
+
+def trouble(log: Path, problem: str) -> StoreUnavailable:
+    """``problem`` with the last errors in the log."""
+    lines = log.read_text(errors="replace").strip().splitlines()
+    errors = [text for text in lines if any(word in text for word in _TELLING)]
+    return StoreUnavailable(problem, cause=" / ".join((errors or lines)[-3:]))
 
 
 def reap(process: subprocess.Popen[Any], within_s: float) -> None:
