@@ -7,6 +7,9 @@ from functools import lru_cache
 
 from millpond.errors import InvalidSetting
 
+# What tables overwrite in place and read to find their newest state.
+POINTERS = ("**/_delta_log/_last_checkpoint", "**/metadata/version-hint.text")
+
 
 @lru_cache(maxsize=256)
 def glob_pattern(glob: str) -> str:
@@ -42,3 +45,16 @@ def check_uri_glob(glob: str) -> str:
             remedy="Write one such as s3a://bucket/warehouse/**; wildcards are **, * and ?",
         )
     return glob
+
+
+def is_pointer(key: str) -> bool:
+    """Whether no open of a file may be answered by what was so a while ago: ``POINTERS``."""
+    return _POINTER.fullmatch(key) is not None
+
+
+def is_log(key: str) -> bool:
+    """Whether the names in a directory are a table's state: ``_delta_log``."""
+    return key.rpartition("/")[2] == "_delta_log"
+
+
+_POINTER = re.compile("|".join(map(glob_pattern, POINTERS)))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from millpond.errors import MillpondError, NotADirectory, PathNotFound
+from millpond.model.globs import is_log, is_pointer
 from millpond.model.paths import file_id
 from millpond.model.records import DirStamp, Meta
 from millpond.namespace.changes import Changes
@@ -67,6 +68,8 @@ class At:
 
     @property
     def bound_ns(self) -> int:
+        if is_pointer(self.key):
+            return 0
         if self.mount.is_immutable(self.path):
             return FOREVER_NS
         return self.mount.freshness_ms * _NS
@@ -264,15 +267,18 @@ class Validation:
         info = at.info(entry, on_disk=True)
         boot = self._store.boot_id
         old = self._store.get_meta(at.store_path)
-        if old is None or old.file_id != info.file_id:
+        pointer = is_pointer(at.key)  # its meta is weak: so no client opens it unasked
+        if old is None or old.file_id != info.file_id or old.weak != pointer:
             if old is not None:
                 self.changes.note(info.store_path)
             self._drop_hot(at.mount, at.key)
             meta = Meta(
                 info.store_path, info.file_id, entry.version, entry.length, entry.mtime_ms,
-                stamp_ns, boot,
+                stamp_ns, boot, weak=pointer,
             )  # fmt: skip
             info.meta_on_disk = self._put(meta)
+        elif pointer:
+            info.meta_on_disk = True
         elif old.boot_id != boot or old.validated_ns < stamp_ns:
             covered = (
                 old.boot_id == boot
@@ -339,7 +345,7 @@ class Validation:
         returns.
         """
         now = self._clock()
-        bound_ns = 0 if force else at.mount.list_freshness_ms * _NS
+        bound_ns = 0 if force or is_log(at.key) else at.mount.list_freshness_ms * _NS
         directory = self.directories.get(at.mount.store_path(at.inside))
         changed_ns = NEVER if directory is None else directory.changed_ns
         if not recursive and directory is not None:

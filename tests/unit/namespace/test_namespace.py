@@ -442,3 +442,27 @@ def test_mounts_outlive_their_database(store: BlockStore, data: Path, tmp_path: 
     assert [(m.path, m.options) for m in again.mounts()] == [("/m", options), ("/n", {})]
     assert database.stat().st_mode & 0o777 == 0o600
     again.close()
+
+
+@pytest.mark.parametrize("name", ["t/metadata/version-hint.text", "t/_delta_log/_last_checkpoint"])
+def test_a_tables_pointer_is_never_answered_from_before(
+    namespace: Namespace, store: BlockStore, data: Path, name: str
+) -> None:
+    write(data / name, b"1")
+    namespace.add_mount("/m", f"file://{data}", {"freshness": "1h", "list_freshness": "1h"})
+    age(namespace)
+    first = namespace.stat(f"/m/{name}")
+    assert namespace.stat_cached(f"/m/{name}") is None
+    meta = store.get_meta(first.store_path)
+    assert meta is not None
+    assert meta.weak, "a client would open it without asking"
+    write(data / name, b"12")
+    assert namespace.stat(f"/m/{name}").length == 2
+
+
+def test_the_names_in_a_tables_log_are_never_from_before(namespace: Namespace, data: Path) -> None:
+    write(data / "t/_delta_log/0.json", b"1")
+    namespace.add_mount("/m", f"file://{data}", {"list_freshness": "1h"})
+    assert names(namespace, "/m/t/_delta_log") == ["0.json"]
+    write(data / "t/_delta_log/1.json", b"1")
+    assert names(namespace, "/m/t/_delta_log") == ["0.json", "1.json"]
