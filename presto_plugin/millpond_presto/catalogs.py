@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Connector = Literal["hive-hadoop2", "iceberg"]
 CONNECTORS: tuple[Connector, ...] = ("hive-hadoop2", "iceberg")
 RESOURCES = "hive.config.resources"
+# Of a catalog of Iceberg's own, which finds tables in a warehouse, and does not read the former.
+ICEBERG_RESOURCES = "iceberg.hadoop.config.resources"
 DELEGATE = "fs.cache.delegate."
 TRANSPARENT = "io.millpond.fs.TransparentFileSystem"
 S3_TYPE = "hive.s3-file-system-type"
@@ -105,12 +107,14 @@ def catalog(
     fallback: bool = True,
     *,
     connector: Connector = "hive-hadoop2",
+    trino: bool = False,
+    warehouse: str | None = None,
     transparent: bool = False,
     more_resources: Iterable[Path] = (),
     extra: Mapping[str, str] | None = None,
     hadoop: Mapping[str, str] | None = None,
 ) -> Catalog:
-    """The catalog of one Presto server. It holds no key: Presto brings its own credentials.
+    """The catalog of one Presto or Trino server. It holds no key: that brings its own.
 
     Parameters
     ----------
@@ -125,6 +129,10 @@ def catalog(
     fallback
         Whether to set up direct reads: the endpoint of the mounts' stores, and the mounts
         themselves for nodes that have no cache directory.
+    trino
+        Whether it is Trino's: other names, and a switch that lets it use Hadoop's file systems.
+    warehouse
+        Where the tables of a catalog of Iceberg's own lie, which needs no metastore.
     transparent
         Whether ``s3a://``, ``s3://`` and ``s3n://`` go through the cache as well.
     more_resources
@@ -140,13 +148,28 @@ def catalog(
         )
     directory = engine.cache_directory(cache_dir)
     chosen = engine.chosen_mounts(directory, mounts)
-    properties: dict[str, str] = {"connector.name": connector}
-    if connector == "iceberg":
-        properties["iceberg.catalog.type"] = "HIVE"
+    files = [resources, *more_resources]
+    properties = {
+        "connector.name": connector,
+        RESOURCES: ",".join(str(file.absolute()) for file in files),
+    }
+    if trino:
+        if transparent or warehouse:
+            raise InvalidSetting(
+                "--transparent and --warehouse are Presto's",
+                cause="Trino has another S3 class, and no Iceberg catalog without a metastore",
+                remedy="Give Trino tables whose locations are cache://, and a metastore",
+            )
+        properties["fs.hadoop.enabled"] = "true"
+        if connector == "hive-hadoop2":
+            properties["connector.name"] = "hive"
+    elif connector == "iceberg":
+        properties["iceberg.catalog.type"] = "HADOOP" if warehouse else "HIVE"
+        properties[ICEBERG_RESOURCES] = properties[RESOURCES]
+    if warehouse:
+        properties["iceberg.catalog.warehouse"] = _warehouse(warehouse, connector, metastore)
     if metastore:
         properties["hive.metastore.uri"] = _metastore(metastore)
-    files = [resources, *more_resources]
-    properties[RESOURCES] = ",".join(str(file.absolute()) for file in files)
     resource = {"fs.cache.impl": engine.FILE_SYSTEM, "fs.cache.dir": str(directory)}
     notes: list[str] = []
     if fallback and chosen:
@@ -161,6 +184,11 @@ def catalog(
     properties |= extra or {}
     if not any(key.startswith(("hive.metastore", "iceberg.catalog.type")) for key in properties):
         notes.append("no metastore is named: give --metastore thrift://host:9083")
+    if connector == "iceberg" and not transparent:
+        notes.append(
+            "an Iceberg table names its files by the URIs it was written with: give --transparent "
+            "where these are the store's"
+        )
     return Catalog(properties, resource | dict(hadoop or {}), tuple(notes))
 
 
@@ -170,6 +198,21 @@ def _metastore(uri: str) -> str:
             f"metastore is {uri!r}",
             cause="a metastore is named as thrift://host:port",
             remedy="Other kinds (glue, file) are given by --set hive.metastore=…",
+        )
+    return uri
+
+
+def _warehouse(uri: str, connector: Connector, metastore: str | None) -> str:
+    cause = ""
+    if connector != "iceberg":
+        cause = f"the connector {connector} has none"
+    elif metastore:
+        cause = "tables are found in a warehouse or in a metastore, and both are named"
+    elif "://" not in uri:
+        cause = "a warehouse is named as a URI, such as cache:///sales/warehouse"
+    if cause:
+        raise InvalidSetting(
+            f"warehouse is {uri!r}", cause=cause, remedy="Give --connector iceberg --warehouse URI"
         )
     return uri
 

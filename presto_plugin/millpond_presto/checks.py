@@ -12,7 +12,15 @@ from millpond.cli.findings import Finding, ok, problem, warning
 from millpond.errors import MillpondError
 from millpond.store import node
 from millpond_presto import jar
-from millpond_presto.catalogs import CONNECTORS, DELEGATE, S3_SCHEMES, S3_TYPE, TRANSPARENT
+from millpond_presto.catalogs import (
+    CONNECTORS,
+    DELEGATE,
+    ICEBERG_RESOURCES,
+    RESOURCES,
+    S3_SCHEMES,
+    S3_TYPE,
+    TRANSPARENT,
+)
 from millpond_presto.configuration import read_properties, read_resources
 
 if TYPE_CHECKING:
@@ -25,6 +33,7 @@ TOPOLOGY = "node-scheduler.network-topology"
 ADDRESS = "node.internal-address"
 STRATEGY = "hive.node-selection-strategy"
 INSTALL = "`millpond presto-install {}`, then restart Presto"
+_OWN = re.compile("(?i)hadoop|nessie")  # kinds of catalog that are Iceberg's own
 CATALOG = "`millpond presto-catalog` prints one that reads cache://"
 
 
@@ -38,9 +47,11 @@ def check(home: Path, settings: Settings) -> Iterator[Finding]:
     etc = home / "etc"
     for folder in folders:
         yield _jar(folder, home)
+    trino = any(folder.name == "hdfs" for folder in folders)
     try:
-        yield from _scheduling(etc, settings)
-        yield from _catalogs(etc, settings)
+        if not trino:
+            yield from _scheduling(etc, settings)
+        yield from _catalogs(etc, settings, trino)
     except OSError as e:
         yield problem(
             "presto", f"{e.filename} can't be read: {e.strerror}", "Run this as Presto's user"
@@ -111,13 +122,19 @@ def _jvm_options(etc: Path) -> dict[str, str]:
     return dict(re.findall(r"^-D([\w.\-]+)=(.*)$", text, re.MULTILINE))
 
 
-def _catalogs(etc: Path, settings: Settings) -> Iterator[Finding]:
+def _catalogs(etc: Path, settings: Settings, trino: bool) -> Iterator[Finding]:
+    kinds = ("hive", "iceberg") if trino else CONNECTORS
     files = {p: read_properties(p) for p in sorted((etc / "catalog").glob("*.properties"))}
-    readers = {p: v for p, v in files.items() if v.get("connector.name") in CONNECTORS}
+    readers = {p: v for p, v in files.items() if v.get("connector.name") in kinds}
     if not readers:
         yield problem("catalogs", f"none in {etc / 'catalog'} reads files", CATALOG)
     for path, values in readers.items():
         found = list(_catalog(f"catalog {path.stem}", values, settings))
+        if trino and values.get("fs.hadoop.enabled", "").lower() != "true":
+            found.append(problem(
+                f"catalog {path.stem}", "fs.hadoop.enabled is not true: Trino asks no file system "
+                "of Hadoop's", "`millpond presto-catalog --trino` sets it",
+            ))  # fmt: skip
         yield from found or [ok(f"catalog {path.stem}", "reads cache://")]
 
 
@@ -143,12 +160,20 @@ def _catalog(name: str, values: Mapping[str, str], settings: Settings) -> Iterat
 
 def _hadoop(name: str, values: Mapping[str, str], settings: Settings) -> Iterator[Finding]:
     hadoop: dict[str, str] = {}
-    for path in filter(None, values.get("hive.config.resources", "").split(",")):
+    for path in filter(None, values.get(RESOURCES, "").split(",")):
         try:
             hadoop |= read_resources(path.strip())
         except (OSError, ValueError) as e:
-            yield problem(name, f"{path} (hive.config.resources) can't be read: {e}", CATALOG)
+            yield problem(name, f"{path} ({RESOURCES}) can't be read: {e}", CATALOG)
             return
+    own = values.get("connector.name") == "iceberg" and _OWN.fullmatch(
+        values.get("iceberg.catalog.type", "")
+    )
+    if own and values.get(ICEBERG_RESOURCES, "") != values.get(RESOURCES, ""):
+        yield problem(
+            name, f"{ICEBERG_RESOURCES} is not what {RESOURCES} is: Iceberg's own catalog finds "
+            "its tables by the former", f"Set both to {values.get(RESOURCES)}",
+        )  # fmt: skip
     yield from _transparent(name, values, hadoop)
     implementation = hadoop.get("fs.cache.impl")
     if implementation is None and TRANSPARENT not in hadoop.values():

@@ -25,6 +25,11 @@ def presto_catalog(
     connector: Annotated[
         Literal["hive-hadoop2", "iceberg"], typer.Option(help="Presto's connector.")
     ] = "hive-hadoop2",
+    trino: Annotated[bool, typer.Option("--trino", help="Write it for Trino.")] = False,
+    warehouse: Annotated[
+        str | None,
+        typer.Option(help="A warehouse of Iceberg tables that needs no metastore: its URI."),
+    ] = None,
     etc: Annotated[
         Path | None,
         typer.Option(help="Write into this etc folder of Presto's. Default: print.", metavar="DIR"),
@@ -67,8 +72,8 @@ def presto_catalog(
     files = catalogs.Files.of(folder, name)
     made = catalogs.catalog(
         files.resources, metastore, cache_dir, mount or None, fallback,
-        connector=connector, transparent=transparent, more_resources=resource or [],
-        extra=settings_from(extra or []),
+        connector=connector, trino=trino, warehouse=warehouse, transparent=transparent,
+        more_resources=resource or [], extra=settings_from(extra or []),
         hadoop=settings_from(hadoop or [], "--hadoop"),
     )  # fmt: skip
     if etc is not None:

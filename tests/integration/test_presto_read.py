@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,11 @@ import pytest
 pytest.importorskip("pyspark", reason="Spark is not installed: millpond[spark]")
 pytest.importorskip("prestodb", reason="Presto's client is not installed: presto-python-client")
 
+from millpond.under.registry import open_store
+from millpond_spark.demo.site import BUCKET
 from millpond_spark.demo.spark import session
-from tests.fixtures.presto import PrestoNode
+from tests.fixtures.presto import WAREHOUSE, PrestoNode
+from tests.fixtures.presto_sales import COLUMNS, FILES, ROWS, SUMS, Sales, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,34 +29,18 @@ if TYPE_CHECKING:
 # The first run on a machine fetches Presto (2 GB) and the metastore.
 pytestmark = pytest.mark.timeout(3600)
 
-FILES, ROWS = 8, 60_000
 TIMES, LONG_TIMES = 10, 80
 SETTLED_S = 3.5
-COLUMNS = "id bigint, quantity integer, price decimal(9,2), note varchar"
-SUMS = "count(*), sum(id), sum(quantity), sum(price), sum(length(note))"
-
-
-@dataclass(frozen=True, slots=True)
-class Sales:
-    """Files of a table, and what its sums are."""
-
-    folder: Path
-    sums: list[int | Decimal]
 
 
 @pytest.fixture(scope="module")
 def sales(tmp_path_factory: pytest.TempPathFactory) -> Sales:
-    folder = tmp_path_factory.mktemp("sales")
-    totals: list[int | Decimal] = [0, 0, 0, Decimal(0), 0]
-    for number in range(FILES):
-        part = write(folder / f"part-{number}.parquet", seed=number)
-        totals = [a + b for a, b in zip(totals, part, strict=True)]
-    return Sales(folder, totals)
+    return Sales.made(tmp_path_factory.mktemp("sales"))
 
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrestoNode]:
-    with PrestoNode(tmp_path_factory.mktemp("node")) as node:
+    with PrestoNode(tmp_path_factory.mktemp("node"), "lake", "iceberg") as node:
         yield node
 
 
@@ -204,6 +190,41 @@ def test_a_replaced_file_is_never_served_from_the_old_one(
     assert sums(node, table)[0] == (FILES - 1) * ROWS + 7
 
 
+@pytest.mark.usefixtures("revived")
+def test_an_iceberg_warehouse_is_read_through_the_cache(node: PrestoNode) -> None:
+    node.presto.query("CREATE TABLE store.db.kept (id bigint, note varchar)")
+    node.presto.query("INSERT INTO store.db.kept VALUES (1, 'a'), (2, 'b')")
+    await_settled()
+    assert iceberg_rows(node, "kept") == [1, 2]
+    before, calls = node.site.requests(), node.calls()
+    assert iceberg_rows(node, "kept") == [1, 2]
+    assert node.site.requests().since(before).get == 0
+    assert node.calls()["fill"] == calls["fill"]
+    node.presto.query("INSERT INTO store.db.kept VALUES (3, 'c')")
+    assert iceberg_rows(node, "kept") == [1, 2, 3]
+    node.site.sidecar.kill()
+    assert iceberg_rows(node, "kept") == [1, 2, 3]
+
+
+def test_what_another_engine_appends_to_an_iceberg_table_is_seen_at_once(node: PrestoNode) -> None:
+    """Another engine is played by what Presto wrote, taken away and put back past everybody."""
+    node.presto.query("CREATE TABLE store.db.shared (id bigint)")
+    node.presto.query("INSERT INTO store.db.shared VALUES 1")
+    first = objects(node, f"{WAREHOUSE}/db/shared")
+    node.presto.query("INSERT INTO store.db.shared VALUES 2")
+    second = objects(node, f"{WAREHOUSE}/db/shared")
+    for key in second.keys() - first.keys():
+        node.site.store.delete_object(BUCKET, key)
+    for key, data in first.items():
+        node.site.store.put_object(BUCKET, key, data)
+    node.site.sidecar.run("refresh", "-r", node.site.cached(WAREHOUSE).removeprefix("cache://"))
+    for _ in range(2):  # the second time from what is known
+        assert iceberg_rows(node, "shared") == [1]
+    for key, data in second.items():
+        node.site.store.put_object(BUCKET, key, data)
+    assert iceberg_rows(node, "shared") == [1, 2]
+
+
 def test_errors_say_what_to_do(node: PrestoNode, table: str) -> None:
     from prestodb.exceptions import PrestoQueryError
 
@@ -225,6 +246,23 @@ def test_fifty_kills_fail_no_query(node: PrestoNode, table: str, sales: Sales) -
         between += hit
         node.site.sidecar.start()
     assert between >= 40
+
+
+def iceberg_rows(node: PrestoNode, table: str) -> list[int]:
+    """The ids in a table of the warehouse on ``cache://``."""
+    return sorted(id for [id] in node.presto.query(f"SELECT id FROM iceberg.db.{table}"))
+
+
+def objects(node: PrestoNode, prefix: str) -> dict[str, bytes]:
+    """What the store has below ``prefix``."""
+    under, _ = open_store(f"s3://{BUCKET}", node.site.store.mount_options())
+    with closing(under):
+        listed = [each for page in under.list(prefix, recursive=True) for each in page]
+        return {
+            each.key: b"".join(map(bytes, under.read(each.key, 0, each.length, each.version)))
+            for each in listed
+            if each.length
+        }
 
 
 def sums(node: PrestoNode, table: str, more: str = "") -> list[int | Decimal]:
@@ -261,25 +299,3 @@ def sums_with_a_kill(
             time.sleep(0.005)
         node.site.sidecar.kill()
         return query.result(), between
-
-
-def write(path: Path, *, seed: int, rows: int = ROWS) -> list[int | Decimal]:
-    """A Parquet file of five row groups that compresses badly; its sums."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    dice = random.Random(seed)
-    ids = [dice.getrandbits(32) for _ in range(rows)]  # sums of many times them fit 64 bits
-    quantities = [dice.randrange(1000) for _ in range(rows)]
-    prices = [Decimal(dice.randrange(10**9)).scaleb(-2) for _ in range(rows)]
-    notes = [f"{dice.getrandbits(160):x}" for _ in range(rows)]
-    table = pa.table(
-        {
-            "id": pa.array(ids, pa.int64()),
-            "quantity": pa.array(quantities, pa.int32()),
-            "price": pa.array(prices, pa.decimal128(9, 2)),
-            "note": pa.array(notes, pa.string()),
-        }
-    )
-    pq.write_table(table, path, row_group_size=rows // 5 + 1)
-    return [rows, sum(ids), sum(quantities), sum(prices, Decimal(0)), sum(map(len, notes))]

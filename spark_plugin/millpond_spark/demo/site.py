@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from millpond.testing.s3_admin import S3Admin
+
 BUCKET = "flights"
 MOUNT = "/flights"
 REGION = "us-east-1"
@@ -63,6 +65,11 @@ class Site:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    @property
+    def store(self) -> S3Admin:
+        """The store itself: what it is asked past the model is not counted."""
+        return self._gateway
 
     @property
     def credentials(self) -> dict[str, str]:

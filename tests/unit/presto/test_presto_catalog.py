@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import xml.etree.ElementTree as ET
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,12 +113,31 @@ def test_transparent_catalogs_put_the_cache_before_prestos_own_class(cache_dir: 
     assert made.resources["fs.cache.silence.ms"] == "800"
 
 
-def test_iceberg_and_further_properties(cache_dir: Path) -> None:
-    extra = {"iceberg.catalog.type": "HADOOP", "iceberg.catalog.warehouse": "cache:///local/w"}
-    made = catalog(Path("m.xml"), None, cache_dir, [], connector="iceberg", extra=extra)
-    assert made.properties["connector.name"] == "iceberg"
+def test_iceberg_in_a_metastore_or_in_a_warehouse(cache_dir: Path) -> None:
+    make = partial(catalog, Path("m.xml"), cache_dir=cache_dir, mounts=[], connector="iceberg")
+    hive = make(METASTORE).properties
+    assert (hive["connector.name"], hive["iceberg.catalog.type"]) == ("iceberg", "HIVE")
+    made = make(warehouse="cache:///local/w", transparent=True)
     assert made.properties["iceberg.catalog.type"] == "HADOOP"
+    assert made.properties["iceberg.catalog.warehouse"] == "cache:///local/w"
     assert made.notes == ()
+    for properties in (hive, made.properties):
+        named = properties["iceberg.hadoop.config.resources"]
+        assert named == properties["hive.config.resources"]
+    assert "--transparent" in make(warehouse="cache:///local/w").notes[0]
+
+
+def test_trino_has_names_of_its_own(cache_dir: Path) -> None:
+    made = catalog(Path("m.xml"), METASTORE, cache_dir, [], trino=True).properties
+    assert (made["connector.name"], made["fs.hadoop.enabled"]) == ("hive", "true")
+    iceberg = catalog(Path("m.xml"), METASTORE, cache_dir, [], trino=True, connector="iceberg")
+    assert not [key for key in iceberg.properties if key.startswith("iceberg.")]
+
+
+def test_further_properties_win(cache_dir: Path) -> None:
+    extra = {"iceberg.catalog.type": "NESSIE", "a.b": "c"}
+    made = catalog(Path("m.xml"), None, cache_dir, [], connector="iceberg", extra=extra)
+    assert extra.items() <= made.properties.items()
     assert "metastore" in catalog(Path("m.xml"), None, cache_dir, []).notes[0]
 
 
@@ -128,6 +148,15 @@ def test_what_is_wrong_is_refused(cache_dir: Path) -> None:
         catalog(Path("m.xml"), "127.0.0.1:9083", cache_dir)
     with pytest.raises(InvalidSetting, match="hive-hadoop2"):
         catalog(Path("m.xml"), METASTORE, cache_dir, connector="hive")  # type: ignore[arg-type]
+    for uri, connector, metastore, why in (
+        ("cache:///w", "hive-hadoop2", None, "has none"),
+        ("cache:///w", "iceberg", METASTORE, "both are named"),
+        ("/w", "iceberg", None, "as a URI"),
+    ):
+        with pytest.raises(InvalidSetting, match=why):
+            catalog(Path("m.xml"), metastore, cache_dir, connector=connector, warehouse=uri)  # type: ignore[arg-type]
+    with pytest.raises(InvalidSetting, match="another S3 class"):
+        catalog(Path("m.xml"), METASTORE, cache_dir, trino=True, transparent=True)
 
 
 def test_odd_values_survive_both_files(cache_dir: Path, tmp_path: Path) -> None:

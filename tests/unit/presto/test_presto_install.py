@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -191,6 +192,11 @@ def test_scheduling_that_misses_the_blocks_is_found(
             "problem",
             "fs.cache.delegate.s3a is not set",
         ),
+        (
+            "connector.name=iceberg\niceberg.catalog.type=hadoop",
+            "problem",
+            "iceberg.hadoop.config.resources is not what",
+        ),
     ],
 )
 def test_catalogs_that_read_past_the_cache_are_found(
@@ -212,6 +218,20 @@ def test_catalogs_that_read_past_the_cache_are_found(
     assert list(found) == ["catalog hive"]
     assert (found["catalog hive"].level.value, said in found["catalog hive"].text) == (level, True)
     assert found["catalog hive"].remedy
+
+
+def test_trinos_catalogs_have_to_use_hadoop(healthy: Path) -> None:
+    for plugin in ("hive/hdfs", "iceberg/hdfs"):
+        (healthy / "plugin" / plugin).mkdir(parents=True)
+    (healthy / "plugin/iceberg").joinpath(NAME).unlink()
+    shutil.rmtree(healthy / "plugin/hive-hadoop2")
+    jar.install(healthy)
+    (healthy / "etc/config.properties").write_text("")  # Trino has no such scheduler
+    path = healthy / "etc/catalog/hive.properties"
+    path.write_text(path.read_text().replace("hive-hadoop2", "hive"))
+    assert "fs.hadoop.enabled" in look(healthy)["catalog hive"].text
+    path.write_text(path.read_text() + "fs.hadoop.enabled=true\n")
+    assert look(healthy) == {}
 
 
 def test_no_catalog_and_no_presto_are_found(healthy: Path, tmp_path: Path) -> None:
