@@ -103,7 +103,7 @@ def spark_conf(
     else:
         text = session.as_properties(settings)
     typer.echo(text)
-    if fallback:
+    if fallback or transparent:
         for line in session.advice(settings):
             typer.echo(f"note: {line}", err=True)
 

@@ -24,9 +24,12 @@ ABSTRACT_FILE_SYSTEM = "io.millpond.fs.CacheAbstractFileSystem"
 LOCALITY_WAIT = "300ms"
 MOUNTS = "spark.hadoop.fs.cache.mounts"
 PLUGIN = "io.millpond.spark.MillpondPlugin"
+S3A_IMPL = "spark.hadoop.fs.s3a.impl"
 TRANSPARENT = {
-    "spark.hadoop.fs.s3a.impl": "io.millpond.fs.s3a.TransparentS3AFileSystem",
+    S3A_IMPL: "io.millpond.fs.s3a.TransparentS3AFileSystem",
     "spark.hadoop.fs.hdfs.impl": "io.millpond.fs.hdfs.TransparentHdfsFileSystem",
+    "spark.hadoop.fs.AbstractFileSystem.s3a.impl": "io.millpond.fs.TransparentFs",
+    "spark.hadoop.fs.AbstractFileSystem.hdfs.impl": "io.millpond.fs.TransparentFs",
 }
 INCLUDE = "spark.hadoop.fs.cache.transparent.include"
 EXCLUDE = "spark.hadoop.fs.cache.transparent.exclude"
@@ -137,16 +140,29 @@ def _list(first: Iterable[str], added: str) -> str:
 
 
 def advice(settings: Mapping[str, str]) -> list[str]:
-    """What stands in the way of direct reads with these settings, each with its remedy."""
+    """What stands in the way of these settings, each with its remedy."""
+    notes = []
+    directory = settings["spark.hadoop.fs.cache.dir"]
+    transparent = S3A_IMPL in settings
+    if transparent and not engine.read_mounts(Path(directory)):
+        notes.append(
+            f"Nothing is mounted in {directory}, so all URIs are read from their stores. "
+            "`millpond mount add /path s3a://bucket` mounts one; a running job notices."
+        )
     home = connector.spark_home()
     reads_s3a = any(k.startswith("spark.hadoop.fs.s3a.") for k in settings)
     has_s3a = "hadoop-aws" in settings["spark.jars"] + settings.get("spark.jars.packages", "")
     if reads_s3a and not has_s3a and home is not None and not connector.ships_with(home):
-        return [
-            f"Spark in {home} ships without S3A, so reads can't fall back to the store. "
+        without = (
+            "every s3a:// URI fails (NoClassDefFoundError: org/apache/hadoop/fs/s3a/S3AFileSystem)"
+            if transparent
+            else "reads can't fall back to the store"
+        )
+        notes.append(
+            f"Spark in {home} ships without S3A, so {without}. "
             "`millpond spark-conf --s3a fetch` adds it."
-        ]
-    return []
+        )
+    return notes
 
 
 def as_arguments(settings: Mapping[str, str]) -> str:

@@ -28,6 +28,7 @@ BESIDE_S3A = (
     "httpclient",
     "httpcore",
     "commons-codec",
+    "commons-collections4",
     "commons-logging",
     "commons-lang3",
     "netty",

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import millpond_jars
-from tests.bench.jvm import classpath, compiled, find_java
+from millpond_spark import s3a as s3a_connector
+from tests.bench.jvm import classpath, compiled, find_java, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-SOURCE = Path(__file__).parent / "jvm/io/millpond/probe/Probe.java"
+SOURCES = sorted((Path(__file__).parent / "jvm/io/millpond/probe").glob("*.java"))
+HADOOP_AWS = Path(__file__).parent / "jvm/hadoop_aws_pom.xml"
 
 
 class ProbeError(Exception):
@@ -41,9 +43,18 @@ class Row:
         return cls(kind == "d", int(length), int(mtime), base64.b64decode(path).decode())
 
 
+def hadoop_jars(hadoop: str, *, s3a: bool) -> list[Path]:
+    """What a JVM of one Hadoop version needs beside our jars; S3A is of that version too."""
+    jars = classpath(hadoop, s3a=s3a)
+    if not s3a or hadoop == s3a_connector.HADOOP_VERSION:
+        return jars
+    others = [jar for jar in jars if not jar.name.startswith("hadoop-aws-")]
+    return [*resolve(HADOOP_AWS, hadoop), *others]
+
+
 @cache
 def _classes() -> Path:
-    return compiled("probe", [SOURCE], classpath("3.4.1", s3a=False))
+    return compiled("probe", SOURCES, classpath("3.4.1", s3a=False))
 
 
 class Probe:
@@ -51,11 +62,12 @@ class Probe:
 
     def __init__(
         self, log: Path, conf: Mapping[str, str], uri: str = "cache:///", *, s3a: bool = False,
-        java: str | None = None, jars: Sequence[Path] = (),
+        java: str | None = None, hadoop: str | None = None, jars: Sequence[Path] = (),
     ) -> None:  # fmt: skip
         found = find_java(java)
         client = millpond_jars.client()
-        path = [_classes(), *(jars or [client]), *classpath(found.hadoop, s3a=s3a)]
+        others = hadoop_jars(hadoop or found.hadoop, s3a=s3a)
+        path = [_classes(), *(jars or [client]), *others]
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
                 [found.path, "-Xmx512m", "-cp", ":".join(map(str, path)),
@@ -102,6 +114,10 @@ class Probe:
     def write(self, path: str, data: bytes, *, builder: bool = False) -> None:
         how = "builder" if builder else "create"
         self.ask("write", path, base64.b64encode(data).decode(), how)
+
+    def change(self, how: str, path: str, data: bytes, *, other: str = "/none") -> None:
+        """Changes a file by the call that ``Writes.java`` knows as ``how``."""
+        self.ask("change", how, path, other, base64.b64encode(data).decode())
 
     def read(self, count: int, *, step: int = 1 << 20, name: str = "s") -> bytes:
         return base64.b64decode(self.ask("read", name, count, step)[0])

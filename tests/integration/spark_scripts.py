@@ -42,6 +42,7 @@ class SparkScripts:
     """One Python process with one Spark session. A context manager that ends it."""
 
     def __init__(self, folder: Path, properties: str, environment: Mapping[str, str]) -> None:
+        self.properties = properties
         folder.mkdir()
         (folder / "spark-defaults.conf").write_text(properties)
         self.log = folder / "log"

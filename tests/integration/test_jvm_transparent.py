@@ -49,21 +49,28 @@ def bucket(site: Site) -> Bucket:
     return site.store
 
 
-def probe(site: Site, conf: dict[str, str], **more: str) -> Probe:
-    """A JVM set up as the site's S3A jobs are, with other classes behind the scheme."""
-    at = bucket(site)
-    own = {
+def own(site: Site, conf: dict[str, str]) -> dict[str, str]:
+    """The settings of the site's S3A jobs, with other classes behind the scheme."""
+    return {
         "fs.cache.dir": str(site.sidecar.cache_dir),
-        "fs.s3a.endpoint": at.gateway.endpoint,
+        "fs.s3a.endpoint": bucket(site).gateway.endpoint,
         "fs.s3a.endpoint.region": "us-east-1",
         "fs.s3a.path.style.access": "true",
         "fs.s3a.connection.ssl.enabled": "false",
         # A busy machine is no silent sidecar, but in the test of one.
-        "fs.cache.silence.ms": more.pop("silence", "10000"),
+        "fs.cache.silence.ms": "10000",
+        **S3A_KEYS,
+        **conf,
     }
+
+
+def probe(site: Site, conf: dict[str, str], **more: str) -> Probe:
+    """A JVM set up so; ``silence`` is the setting of that name."""
+    if silence := more.pop("silence", None):
+        more["fs.cache.silence.ms"] = silence
     jars = [millpond_jars.client(), millpond_jars.s3a()]
-    conf = {**own, **S3A_KEYS, **conf, **more}
-    return Probe(site.log, conf, f"s3a://{at.name}/", s3a=True, jars=jars)
+    settings = own(site, conf) | more
+    return Probe(site.log, settings, f"s3a://{bucket(site).name}/", s3a=True, jars=jars)
 
 
 def text(jvm: Probe, uri: str) -> bytes:
@@ -181,3 +188,95 @@ def test_the_cache_of_a_session_falls_back_to_the_plain_connector(
     jars = [millpond_jars.client(), millpond_jars.s3a()]
     with Probe(site.log, {**direct, **S3A_KEYS, **impl}, s3a=True, jars=jars) as jvm:
         assert text(jvm, "/m/direct") == b"direct"
+
+
+ODD = ["50% off", "%41", "a b", "a+b", "a:b", "é ü", "x=1,y=2", "q?v", "tail.", "[0]{1}*", "#1"]
+
+
+def test_odd_names_are_read_and_written(site: Site) -> None:
+    at = bucket(site)
+    base = f"s3a://{at.name}/data"
+    with probe(site, SUBCLASS) as jvm:
+        for name in ODD:
+            uri = f"{base}/odd/{name}/{name}"
+            site.store.put(f"odd/{name}/{name}", name.encode())
+            assert text(jvm, uri) == name.encode()
+            site.store.put(f"odd/{name}/{name}", b"from the side")
+            assert text(jvm, uri) == name.encode(), "the cache is not in use"
+            jvm.write(uri, b"mine")
+            assert text(jvm, uri) == b"mine"
+        # Hadoop's paths have no empty names, with the cache or without.
+        twice = f"{base}//odd//a b/a b"
+        assert text(jvm, twice) == b"mine"
+        jvm.write(twice, b"once more")
+        assert text(jvm, f"{base}/odd/a b/a b") == b"once more"
+        assert text(jvm, f"{base}/odd/../odd/a b/a b") == b"once more"
+
+        # A mount that is read-only is so for cache://, not for the store's own URIs.
+        more = ("-o", "freshness=1h", "-o", "read_only=true")
+        site.sidecar.run("mount", "add", "/ro", f"{at.uri}/odd/a b", *at.options, *more)
+        try:
+            assert text(jvm, f"{base}/odd/a b/a b") == b"once more"
+            jvm.write(f"{base}/odd/a b/a b", b"again")
+            assert text(jvm, f"{base}/odd/a b/a b") == b"again"
+        finally:
+            site.sidecar.run("mount", "rm", "/ro")
+
+
+def test_settings_of_unkind_users(site: Site, tmp_path: Path) -> None:
+    """In one JVM, each on a file system of its own: a cached file that changed reads as before."""
+    at = bucket(site)
+    uri = f"s3a://{at.name}/data/unkind"
+    only = f"fs.s3a.bucket.{at.name}."
+    cases: dict[str, tuple[dict[str, str], bool]] = {
+        "as it is": ({}, True),
+        "a glob that matches nothing": ({"fs.cache.transparent.include": "s3a://no/**"}, False),
+        "a glob that matches all": ({"fs.cache.transparent.include": "**"}, True),
+        "all excluded": ({"fs.cache.transparent.exclude": "**"}, False),
+        "excluded wins": (
+            {"fs.cache.transparent.include": "**", "fs.cache.transparent.exclude": f"{uri}*"}, False
+        ),
+        "commas alone": ({"fs.cache.transparent.include": " , ,"}, True),
+        "switched off": ({"fs.cache.transparent": "false"}, False),
+        "no cache directory": ({"fs.cache.dir": str(tmp_path / "none")}, False),
+        "an endpoint of the bucket": (
+            {f"{only}endpoint": at.gateway.endpoint, "fs.s3a.endpoint": "http://127.0.0.1:1"}, True
+        ),
+        "another name of the store": (
+            {
+                "fs.s3a.endpoint": at.gateway.endpoint.replace("127.0.0.1", "localhost"),
+                "fs.cache.transparent.endpoint": at.gateway.endpoint,
+            },
+            True,
+        ),
+        "encrypted by the client": ({"presto.s3.kms-key-id": "some-key"}, False),
+    }  # fmt: skip
+    with probe(site, SUBCLASS) as jvm:
+        for name, (conf, cached) in cases.items():
+            file = f"unkind {name}"
+            site.store.put(file, b"before")
+            for key, value in conf.items():
+                jvm.ask("conf", key, value)
+            jvm.ask("fs", f"s3a://{at.name}/")
+            assert text(jvm, f"{uri} {name}") == b"before", name
+            site.store.put(file, b"aside")
+            assert text(jvm, f"{uri} {name}") == (b"before" if cached else b"aside"), name
+            jvm.write(f"{uri} {name}", b"mine")
+            assert text(jvm, f"{uri} {name}") == b"mine", name
+            for key in conf:
+                jvm.ask("unset", key)
+            for key, value in own(site, SUBCLASS).items():
+                jvm.ask("conf", key, value)
+        jvm.ask("fs", f"s3a://{at.name}/")
+        jvm.ask("end")
+        with pytest.raises(ProbeError, match=r"(?i)closed"):
+            jvm.open(f"{uri} as it is")
+        jvm.ask("conf", "fs.s3n.impl", SUBCLASS["fs.s3a.impl"])
+        jvm.ask("fs", f"s3n://{at.name}/")
+        uri = uri.replace("s3a:", "s3n:")
+        site.store.put("unkind", b"by the oldest name")
+        assert text(jvm, uri) == b"by the oldest name"
+        site.store.put("unkind", b"aside")
+        assert text(jvm, uri) == b"by the oldest name", "the cache is not in use"
+        jvm.write(uri, b"mine")
+        assert text(jvm, uri) == b"mine"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 # The first run on a machine fetches S3A and HDFS by Maven.
 pytestmark = pytest.mark.timeout(900)
 ROWS = 300_000
+FILES = 24
 WEAK_S = 2.1
 
 
@@ -53,6 +56,7 @@ def transparent(
         Client(hdfs_cluster.uri).mkdirs("/transparent", 0o777, True)
         site.sidecar.run("mount", "add", "/hdfs", uri)
         options = ["--transparent", "--s3a", "fetch", "--set", "spark.master=local[2]"]
+        options += ["--set", "spark.hadoop.validateOutputSpecs=false"]  # jobs may overwrite
         # A busy machine is no silent sidecar: what is read is to be cached.
         options += ["--set", "spark.hadoop.fs.cache.silence.ms=10000"]
         for key, value in SETTINGS.items():
@@ -62,6 +66,13 @@ def transparent(
         with SparkScripts(folder / "spark", properties, site.credentials) as spark:
             yield Transparent(site, hdfs_cluster, folder, spark)
         Client(hdfs_cluster.uri).delete("/transparent", recursive=True)
+
+
+@pytest.fixture
+def revived(transparent: Transparent) -> Iterator[None]:
+    yield
+    transparent.site.sidecar.kill()
+    transparent.site.sidecar.start()
 
 
 def expected(rows: int, factor: int) -> list[list[int]]:
@@ -100,8 +111,77 @@ def test_what_a_session_overwrites_it_reads_at_once(transparent: Transparent, sc
     assert seen == [[f"version {n}"] for n in (0, 1, 2, 3, 4, 5, 5)]
 
 
-@pytest.mark.parametrize("committer", ["magic", "directory"])
+@pytest.mark.parametrize("committer", ["magic", "directory", "partitioned"])
 def test_s3a_committers_work(transparent: Transparent, committer: str) -> None:
+    """The second job overwrites files that are cached, by others of the same names and lengths."""
     directory = transparent.uri("s3a", f"committed-{committer}")
-    done = transparent.spark.run("commit.py", directory, committer, "line")
-    assert done == {"committer": committer, "lines": sorted(f"line {i}" for i in range(20))}
+    for line in ("line", "rows"):
+        done = transparent.spark.run("commit.py", directory, committer, line)
+        assert done == {"committer": committer, "lines": [f"{line} {i:02}" for i in range(20)]}
+
+
+@pytest.mark.parametrize("scheme", ["s3a", "hdfs"])
+@pytest.mark.parametrize("rounds", [1, pytest.param(15, marks=pytest.mark.full)])
+def test_a_sidecar_killed_in_mid_job_costs_no_answer(
+    transparent: Transparent, revived: None, scheme: str, rounds: int
+) -> None:
+    """Killed at random moments of cold jobs; and the job begun without one is right too."""
+    site, spark = transparent.site, transparent.spark
+    moments = random.Random(f"{scheme} {rounds}")
+    for number in range(rounds):
+        table = transparent.uri(scheme, f"killed-{rounds}-{number}")
+        spark.run("write.py", table, ROWS, 5, FILES)
+        settle(scheme)
+        before = known_files(site)
+        with ThreadPoolExecutor(1) as other:
+            job = other.submit(spark.run, "read.py", table)
+            enough = before + moments.randint(2, FILES // 2)
+            while known_files(site) < enough:
+                assert not job.done(), "the job ended before its sidecar was killed"
+                time.sleep(0.005)
+            site.sidecar.kill()
+            killed_in_time = not job.done()
+            assert job.result(timeout=300) == expected(ROWS, 5)
+        assert killed_in_time, "the job ended before its sidecar was killed"
+        assert spark.run("read.py", table) == expected(ROWS, 5)
+        spark.run("write.py", table, 3000, 6)
+        assert spark.run("read.py", table) == expected(3000, 6)
+        site.sidecar.start()
+        assert spark.run("read.py", table) == expected(3000, 6)
+    seen = spark.run("replace.py", transparent.uri(scheme, f"killed-{rounds}.txt"))
+    assert seen == [[f"version {n}"] for n in (0, 1, 2, 3, 4, 5, 5)]
+
+
+def test_without_millpond_everything_is_readable(transparent: Transparent) -> None:
+    """What was written with its jars and settings is read by an engine that has neither."""
+    spark = transparent.spark
+    tables = {scheme: transparent.uri(scheme, "left") for scheme in ("s3a", "hdfs")}
+    for table in tables.values():
+        spark.run("write.py", table, 3000, 9)
+    committed = transparent.uri("s3a", "left-by-committer")
+    lines = spark.run("commit.py", committed, "magic", "line")["lines"]
+    with SparkScripts(
+        transparent.folder / "plain",
+        without_millpond(spark.properties),
+        transparent.site.credentials,
+    ) as plain:
+        for table in tables.values():
+            assert plain.run("read.py", table) == expected(3000, 9)
+        assert plain.run("lines.py", committed) == lines
+
+
+def without_millpond(properties: str) -> str:
+    """The same settings of Spark without a jar, a class or a setting of Millpond's."""
+    kept = []
+    for line in properties.splitlines():
+        key, _, value = line.partition(" ")
+        if key == "spark.jars":
+            value = ",".join(jar for jar in value.split(",") if "/millpond_jars/" not in jar)
+        if "io.millpond" not in value and not key.startswith("spark.hadoop.fs.cache."):
+            kept.append(f"{key} {value}")
+    return "\n".join(kept)
+
+
+def known_files(site: Site) -> int:
+    """How many files the sidecar has heard of: what a cold job has opened so far."""
+    return sum(1 for _ in (site.sidecar.cache_dir / "meta").glob("*/*"))

@@ -13,9 +13,10 @@ conf = {
     ),
     "fs.s3a.committer.name": committer,
     "fs.s3a.committer.staging.conflict-mode": "replace",
+    "fs.s3a.committer.staging.unique-filenames": "false",
     "mapreduce.output.fileoutputformat.outputdir": directory,
 }
-lines = spark.sparkContext.parallelize([(f"{line} {i}", None) for i in range(20)], 2)
+lines = spark.sparkContext.parallelize([(f"{line} {i:02}", None) for i in range(20)], 2)
 lines.saveAsNewAPIHadoopFile(
     directory,
     "org.apache.hadoop.mapreduce.lib.output.TextOutputFormat",

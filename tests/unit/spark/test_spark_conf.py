@@ -164,6 +164,12 @@ def test_transparent_puts_the_cache_behind_store_uris(cache_dir: Path, client_ja
     assert plain["spark.jars"] == str(client_jar)
 
 
+def test_transparent_without_a_mount_says_that_nothing_is_cached(tmp_path: Path) -> None:
+    notes = session.advice(conf(tmp_path, s3a="none", transparent=True))
+    assert any("Nothing is mounted" in note and "millpond mount add" in note for note in notes)
+    assert not any("mounted" in note for note in session.advice(conf(tmp_path, s3a="none")))
+
+
 def test_transparent_is_printed_too(cache_dir: Path) -> None:
     done = run("--cache-dir", str(cache_dir), "--transparent", "--exclude", "**/tmp/**", "--json")
     assert done.exit_code == 0, done.output
@@ -238,6 +244,8 @@ def test_the_s3a_connector_is_added_where_spark_has_none(
     monkeypatch.setenv("MILLPOND_TEST_CACHE", str(tmp_path / "downloads"))
     assert "hadoop-aws" not in conf(cache_dir)["spark.jars"]
     assert "--s3a fetch" in session.advice(conf(cache_dir))[0]
+    (note,) = session.advice(conf(cache_dir, transparent=True))
+    assert "every s3a:// URI fails" in note
 
     s3a.folder().mkdir(parents=True)
     (s3a.folder() / "hadoop-aws-x.jar").touch()

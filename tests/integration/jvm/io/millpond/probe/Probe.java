@@ -69,6 +69,9 @@ public final class Probe {
             case "conf":
                 conf.set(w[1], w[2]);
                 return "";
+            case "unset":
+                conf.unset(w[1]);
+                return "";
             case "fs":
                 fs = FileSystem.newInstance(URI.create(w[1]), conf);
                 return fs.getClass().getName();
@@ -86,6 +89,10 @@ public final class Probe {
                 return fs.delete(new Path(w[1]), false) + "";
             case "write":
                 return write(new Path(w[1]), w[2], w[3].equals("builder"));
+            case "change":
+                byte[] data = Base64.getDecoder().decode(w[4]);
+                new Writes(fs, conf).perform(w[1], new Path(w[2]), new Path(w[3]), data);
+                return "";
             case "rename":
                 return fs.rename(new Path(w[1]), new Path(w[2])) + "";
             case "open":

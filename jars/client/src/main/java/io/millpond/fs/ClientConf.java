@@ -65,6 +65,9 @@ public final class ClientConf {
     /** With a scheme appended: the class behind {@link TransparentFileSystem}. */
     public static final String DELEGATE = "fs.cache.delegate.";
 
+    /** With a scheme appended: the class behind {@link TransparentFs}; those of Hadoop are known. */
+    public static final String ABSTRACT_DELEGATE = "fs.cache.delegate.abstract.";
+
     static final int SILENCE_MS_DEFAULT = 400;
     static final int REMOTE_SILENCE_MS_DEFAULT = 2000;
     static final int PROBE_MS_DEFAULT = 5000;

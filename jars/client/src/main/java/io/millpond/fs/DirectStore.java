@@ -241,7 +241,7 @@ final class DirectStore implements Closeable {
     }
 
     /** The engine's configuration, completed by the mount's where the engine is silent. */
-    private static Configuration configuration(Mount mount, Configuration engine) {
+    static Configuration configuration(Mount mount, Configuration engine) {
         Configuration own = copy(engine);
         own.setBoolean(ClientConf.TRANSPARENT, false);
         for (Map.Entry<String, String> each : mount.directConf().entrySet()) {

@@ -8,13 +8,13 @@ import org.apache.hadoop.fs.Path;
 /** A stream into a store which, once it is closed, has the cache forget what was there. */
 final class NotedOutputStream extends FSDataOutputStream {
     private final FSDataOutputStream given;
-    private final Transparent cache;
+    private final StoreChanges changes;
     private final Path path;
 
-    NotedOutputStream(FSDataOutputStream given, Transparent cache, Path path) throws IOException {
+    NotedOutputStream(FSDataOutputStream given, StoreChanges changes, Path path) throws IOException {
         super(given, null, given.getPos());
         this.given = given;
-        this.cache = cache;
+        this.changes = changes;
         this.path = path;
     }
 
@@ -29,7 +29,7 @@ final class NotedOutputStream extends FSDataOutputStream {
         try {
             super.close();
         } finally {
-            cache.changed(path);
+            changes.changed(path);
         }
     }
 }

@@ -6,7 +6,7 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.net.URI;
-import java.util.List;
+import java.util.Collection;
 import java.util.function.Function;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.BlockLocation;
@@ -34,6 +34,9 @@ public final class Transparent implements Closeable {
     private final DirectStores stores;
     private final Resolver resolver;
     private final FileSystem.Statistics statistics;
+    private final StoreChanges changes;
+    private final String engineKeys;
+    private volatile boolean closed;
 
     private Transparent(
             FileSystem system,
@@ -47,6 +50,8 @@ public final class Transparent implements Closeable {
         client = Client.of(ClientConf.of(conf));
         coverage = new Coverage(uri, conf, System.getenv());
         prefixes = Prefixes.of(conf);
+        changes = new StoreChanges(client, coverage, system::makeQualified);
+        engineKeys = EngineKeys.of(uri, conf);
         String authority = uri.getAuthority() == null ? "" : uri.getAuthority();
         String base = uri.getScheme() + "://" + authority + '/';
         stores = new DirectStores(mount -> new DirectStore(mount, connector, base));
@@ -79,7 +84,7 @@ public final class Transparent implements Closeable {
             Path path, ReadPolicy policy, long splitEnd, Function<DirectStore, Plan> planned)
             throws InterruptedIOException {
         try {
-            Coverage.Covered at = find(path, true);
+            Coverage.Covered at = closed ? null : find(path, true);
             if (at == null) {
                 return null;
             }
@@ -130,51 +135,36 @@ public final class Transparent implements Closeable {
                 : Locations.of(hosts, file.getLen(), start, count);
     }
 
+    /** What the engine writes is told to this. */
+    StoreChanges changes() {
+        return changes;
+    }
+
     /** The store has changed at {@code path}: a file or a directory, not what is below it. */
     public void changed(Path path) {
-        changed(path, false);
+        changes.changed(path);
+    }
+
+    /** The store has changed at each of these paths. */
+    public void changed(Collection<Path> paths) {
+        changes.changed(paths);
     }
 
     /** The store has changed at {@code path} or anywhere below it. */
     public void treeChanged(Path path) {
-        changed(path, true);
+        changes.treeChanged(path);
     }
 
     /** A stream that calls {@link #changed} when it is closed. */
     public FSDataOutputStream noted(FSDataOutputStream out, Path path) throws IOException {
-        return new NotedOutputStream(out, this, path);
+        return changes.noted(out, path);
     }
 
+    /** Nothing is opened through the cache from now on; what is open and what is written goes on. */
     @Override
     public void close() {
+        closed = true;
         client.reporter().flush(true);
-    }
-
-    private void changed(Path path, boolean tree) {
-        try {
-            CacheDir dir = client.dirOrNull();
-            if (dir == null) {
-                return;
-            }
-            boolean job = ofJob(path);
-            String key = key(job ? path.getParent() : path);
-            List<String> paths = coverage.paths(dir.mounts(), key, tree || job);
-            if (!paths.isEmpty()) {
-                client.invalidations().changed(paths, tree || job);
-            }
-        } catch (RuntimeException e) {
-            client.fallback(Fallback.LOCAL_IO, path + ": " + e);
-        }
-    }
-
-    /**
-     * Whether a change says that a job was committed into the directory: S3A's committers complete
-     * its uploads where a file system does not see it.
-     */
-    private static boolean ofJob(Path path) {
-        String name = path.getName();
-        boolean job = name.equals("_SUCCESS") || name.startsWith("__magic");
-        return job && path.getParent() != null;
     }
 
     private Coverage.Covered find(Path path, boolean count) {
@@ -182,10 +172,13 @@ public final class Transparent implements Closeable {
         if (dir == null) {
             return none(count, Fallback.NO_CACHE_DIR, client.whyStoreOnly());
         }
-        String key = key(path);
+        String key = StoreChanges.key(system.makeQualified(path));
         Coverage.Covered at = coverage.find(dir.mounts(), key);
         if (at == null) {
             return none(count, Fallback.NOT_MOUNTED, coverage.uri(key));
+        }
+        if (!engineKeys.isEmpty()) {
+            return none(count, Fallback.EXCLUDED, "the engine alone has the keys: " + engineKeys);
         }
         return prefixes.include(coverage.uri(key))
                 ? at
@@ -197,9 +190,5 @@ public final class Transparent implements Closeable {
             client.fallback(why, detail);
         }
         return null;
-    }
-
-    private String key(Path path) {
-        return system.makeQualified(path).toUri().getPath().substring(1);
     }
 }

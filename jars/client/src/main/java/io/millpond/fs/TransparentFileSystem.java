@@ -18,6 +18,7 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.FilterFileSystem;
 import org.apache.hadoop.fs.FutureDataInputStreamBuilder;
 import org.apache.hadoop.fs.LocatedFileStatus;
+import org.apache.hadoop.fs.MultipartUploaderBuilder;
 import org.apache.hadoop.fs.Options.ChecksumOpt;
 import org.apache.hadoop.fs.Options.Rename;
 import org.apache.hadoop.fs.Path;
@@ -193,6 +194,14 @@ public final class TransparentFileSystem extends FilterFileSystem {
     @SuppressWarnings("rawtypes")
     public FSDataOutputStreamBuilder createFile(Path path) {
         return Hadoop3Transparent.noted(this, cache, path, super.createFile(path));
+    }
+
+    /** Hadoop's filter has none, whatever stands behind it. */
+    @Override
+    @SuppressWarnings("rawtypes")
+    public MultipartUploaderBuilder createMultipartUploader(Path base) throws IOException {
+        StoreChanges changes = cache == null ? null : cache.changes();
+        return Hadoop3Uploads.noted(fs.createMultipartUploader(base), changes);
     }
 
     @Override

@@ -38,6 +38,8 @@ class LinkageTest {
             Set.of(
                     "signature io.millpond.fs.CacheFileSystem",
                     "signature io.millpond.fs.TransparentFileSystem",
+                    "signature io.millpond.fs.TransparentFs",
+                    "signature io.millpond.fs.Hadoop3Uploads",
                     "load io.millpond.fs.CacheStatistics",
                     "load io.millpond.fs.EtagLocatedStatus",
                     "load io.millpond.fs.EtagStatus",

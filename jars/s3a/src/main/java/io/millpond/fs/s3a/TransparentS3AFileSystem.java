@@ -2,6 +2,7 @@ package io.millpond.fs.s3a;
 
 import io.millpond.fs.Connector;
 import io.millpond.fs.Hadoop3Transparent;
+import io.millpond.fs.StoreNotSupportedException;
 import io.millpond.fs.Transparent;
 import java.io.IOException;
 import java.net.URI;
@@ -10,6 +11,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.BlockLocation;
+import org.apache.hadoop.fs.BulkDelete;
 import org.apache.hadoop.fs.CreateFlag;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FSDataOutputStream;
@@ -19,7 +21,9 @@ import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.impl.OpenFileParameters;
 import org.apache.hadoop.fs.permission.FsPermission;
 import org.apache.hadoop.fs.s3a.S3AFileSystem;
+import org.apache.hadoop.fs.s3a.impl.S3AMultipartUploaderBuilder;
 import org.apache.hadoop.util.Progressable;
+import org.apache.hadoop.util.VersionInfo;
 import org.apache.hadoop.util.functional.FutureIO;
 
 /**
@@ -32,8 +36,25 @@ public final class TransparentS3AFileSystem extends S3AFileSystem {
 
     @Override
     public void initialize(URI name, Configuration conf) throws IOException {
-        super.initialize(name, conf);
+        try {
+            super.initialize(name, conf);
+        } catch (LinkageError e) {
+            throw unlinked(name, e);
+        }
         cache = Transparent.of(this, new Plain(), statistics);
+    }
+
+    private static IOException unlinked(URI name, LinkageError e) {
+        StoreNotSupportedException typed =
+                new StoreNotSupportedException(
+                        "Hadoop's S3A connector can't open " + name,
+                        e.toString(),
+                        "Put hadoop-aws "
+                                + VersionInfo.getVersion()
+                                + ", of the version of Hadoop here, and all that it needs on the"
+                                + " class path");
+        typed.initCause(e);
+        return typed;
     }
 
     @Override
@@ -136,6 +157,18 @@ public final class TransparentS3AFileSystem extends S3AFileSystem {
         } finally {
             treeChanged(to);
         }
+    }
+
+    @Override
+    public BulkDelete createBulkDelete(Path base) throws IOException {
+        BulkDelete given = super.createBulkDelete(base);
+        return cache == null ? given : new NotedBulkDelete(given, cache);
+    }
+
+    @Override
+    public S3AMultipartUploaderBuilder createMultipartUploader(Path base) throws IOException {
+        S3AMultipartUploaderBuilder given = super.createMultipartUploader(base);
+        return cache == null ? given : NotedUploads.of(this, base, cache);
     }
 
     @Override
