@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 from urllib.parse import urlsplit
 
 from millpond.errors import StoreUnavailable
+from millpond.testing.atomic import Turns
 from millpond.testing.service import Service, reap
 from millpond.testing.store_relay import FAULTS, KINDS, Fault, ModelState, Relay
 
@@ -68,7 +69,9 @@ class StoreModel(Service):
     """The model as a child process in front of ``upstream``. A context manager.
 
     ``latency_ms``: an answer's first byte leaves no sooner than that after its request came.
-    ``rate_mb_s``: 10^6 bytes a second a connection; 0 is no bound. It ends with this process.
+    ``rate_mb_s``: 10^6 bytes a second a connection; 0 is no bound. ``atomic``: a change of a
+    key waits for reads of it, and they for it, so that each answer is of one version, as S3's are
+    and the gateway's are not. It ends with this process.
     """
 
     def __init__(
@@ -78,13 +81,14 @@ class StoreModel(Service):
         latency_ms: float = 0.0,
         rate_mb_s: float = 0.0,
         port: int = 0,
+        atomic: bool = False,
     ) -> None:
         self.endpoint = ""
         self.control = ""
         self._command = [
             sys.executable, "-m", "millpond.testing.store_model", "--upstream", upstream,
             "--port", str(port), "--latency-ms", str(latency_ms), "--rate-mb-s", str(rate_mb_s),
-            "--until-stdin-closes",
+            "--until-stdin-closes", *(["--atomic"] if atomic else []),
         ]  # fmt: skip
         self._process: subprocess.Popen[str] | None = None
 
@@ -214,6 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--control-port", type=int, default=0, help="0: a free one")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="to an answer's first byte")
     parser.add_argument("--rate-mb-s", type=float, default=0.0, help="a connection; 0: no bound")
+    parser.add_argument("--atomic", action="store_true", help="each answer is of one version")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end with the parent")
     parser.add_argument("--self-cost", action="store_true", help="measure CPU s/GiB, and end")
     args = parser.parse_args(argv)
@@ -225,7 +230,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     upstream = urlsplit(args.upstream or "")
     if upstream.scheme != "http" or not upstream.hostname:
         parser.error("--upstream must be http://host:port")
-    state = ModelState(latency_ms=args.latency_ms, rate_mb_s=args.rate_mb_s)
+    turns = Turns() if args.atomic else None
+    state = ModelState(latency_ms=args.latency_ms, rate_mb_s=args.rate_mb_s, turns=turns)
     listener = create_server(("127.0.0.1", args.port), backlog=512)
     control = _control(state, args.control_port)
     threading.Thread(target=control.serve_forever, daemon=True).start()

@@ -24,6 +24,8 @@ from millpond.testing.http_head import Head, HttpStream, kind_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from millpond.testing.atomic import Turns
+
 KINDS = ("DELETE", "GET", "HEAD", "LIST", "OTHER", "POST", "PUT")
 FAULTS = ("content_length", "content_range", "flip", "reset", "stall", "status", "truncate")
 _PIPE_BYTES = 1 << 20
@@ -63,6 +65,8 @@ class ModelState:
     latency_ms: float = 0.0
     rate_mb_s: float = 0.0
     faults: list[Fault] = field(default_factory=list)
+    turns: Turns | None = None
+    """Set where each answer has to be of one version."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _requests: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     _bytes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
@@ -175,6 +179,13 @@ class Relay:
             self._client.send(_refusal(fault, head_only=kind == "HEAD"))
             return True
         upstream = self._connected()
+        turns = self._state.turns
+        with turns.take(kind, request.target) if turns else contextlib.nullcontext():
+            answer = self._asked(upstream, request)
+        self._hold(arrived_s)
+        return self._answer(upstream, request, answer, kind, fault)
+
+    def _asked(self, upstream: HttpStream, request: Head) -> Head:
         upstream.send(request.raw)
         self._body(self._client, upstream, request, lambda _: None)
         answer = upstream.head()
@@ -182,8 +193,7 @@ class Relay:
             answer = upstream.head()
         if answer is None:
             raise _Hangup
-        self._hold(arrived_s)
-        return self._answer(upstream, request, answer, kind, fault)
+        return answer
 
     def _answer(
         self, upstream: HttpStream, request: Head, answer: Head, kind: str, fault: Fault | None
