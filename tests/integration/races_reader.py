@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from millpond.client import CacheFileSystem
-from millpond.errors import FileChanged
+from millpond.errors import FileChanged, PathNotFound
+from millpond.under import s3_options
+from millpond.under.s3_wire import S3Wire
 from millpond.wire import millpond_pb2 as wire
 from tests.fixtures.versions import RECORD_BYTES, Mixed, Seen, version_in
 
@@ -29,6 +31,8 @@ STEP_BYTES = 1 << 20
 CAT_EVERY_S = 0.7
 GONE_S = 0.1
 REST_S = 0.2
+BLIND = "blind"
+BLIND_S = 0.2
 Found = tuple[str, int]
 
 
@@ -44,6 +48,8 @@ class Task:
     address: str
     token: str
     store_options: dict[str, str]
+    endpoint: str
+    bucket: str
     mounts: list[str]
     objects: list[tuple[int, str, int]]
     seed: int
@@ -61,14 +67,15 @@ class Readers:
         kinds: dict[str, Callable[[random.Random, CacheFileSystem | None], Any]] = {
             "py-read": self._read, "py-ranges": self._ranges, "py-ls": self._ls,
             "pyremote-read": self._read, "http-ranges": self._http, "cat": self._cat,
+            BLIND: self._blind,
         }  # fmt: skip
         threads = [
             threading.Thread(target=self._loop, args=(kind, number, act))
             for number, (kind, act) in enumerate(kinds.items())
         ]
+        print("up", flush=True)
         for thread in threads:
             thread.start()
-        print("up", flush=True)
         sys.stdin.read()
         self._over.set()
         for thread in threads:
@@ -174,6 +181,30 @@ class Readers:
         if answer.status >= 300:
             raise RuntimeError(f"{answer.status} {body!r}")
         return body, answer.getheader("ETag") or ""
+
+    def _blind(self, rng: random.Random, fs: None, obj: int, path: str, least: int) -> Found:
+        """What a reader would be that asks for no version: the store in two parts, some time apart.
+
+        Where nothing is wrong with it, nothing was being raced.
+        """
+        task, half = self._task, least // 2 // RECORD_BYTES * RECORD_BYTES
+        options = s3_options.parse(
+            task.store_options
+            | {"endpoint": task.endpoint, "region": "us-east-1", "path_style": "true"}
+        )
+        wire = S3Wire(options, s3_options.credentials(options), task.bucket)
+        key = f"data/{path.rpartition('/')[2]}"
+        versions = set()
+        try:
+            for start in (0, half):
+                span = {"Range": f"bytes={start}-{start + half - 1}"}
+                versions.add(version_in(wire.send("GET", key, headers=span).document(), start, obj))
+                self._over.wait(BLIND_S)
+        except PathNotFound as e:
+            raise FileNotFoundError(path) from e
+        finally:
+            wire.close()
+        return _one(versions), -1
 
     def _cat(self, rng: random.Random, fs: None, obj: int, path: str, least: int) -> Found:
         command = [str(Path(sys.executable).with_name("millpond")), "cat", path]

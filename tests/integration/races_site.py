@@ -309,7 +309,8 @@ class RaceSite:
         keys = {"access_key": self.gateway.access_key, "secret_key": self.gateway.secret_key}
         task = Task(
             str(self.cache), self.address, (self.cache / "token").read_text().strip(), keys,
-            list(mounts), [(i.number, i.name, i.least) for i in items], seed,
+            self.model.endpoint, self.bucket, list(mounts),
+            [(i.number, i.name, i.least) for i in items], seed,
         )  # fmt: skip
         command = [sys.executable, "-m", "tests.integration.races_reader"]
         told = json.dumps(asdict(task)) + "\n"

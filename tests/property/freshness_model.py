@@ -72,6 +72,14 @@ class World(UnderStore):
     def history(self, key: str) -> History:
         return self.keys.get(key, History())
 
+    def held_directory(self, key: str, present: bool, since_ns: int, until_ns: int) -> bool:
+        """Whether there was anything (or not) below ``key`` at some moment of [since, until]."""
+        below = [h for k, h in list(self.keys.items()) if k.startswith(f"{key}/")]
+        moments = [at for h in below for at, _ in h.changes if since_ns < at <= until_ns]
+        return any(
+            any(not h.held(None, at, at) for h in below) == present for at in [since_ns, *moments]
+        )
+
     def _happen(self) -> None:
         action, self.meanwhile = self.meanwhile, None
         if action is not None:

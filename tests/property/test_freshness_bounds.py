@@ -9,9 +9,10 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -29,11 +30,42 @@ from tests.property.freshness_model import Client, World
 MS = 1_000_000
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # nothing here is about fsync
 KEYS = ["f", "g", "d/f", "d/g", "d/e/f", "d/e/g"]
+DIRECTORIES = ["d", "d/e"]
 # path → (prefix, bound of opens, bound of listings) in ms
 MOUNTS = {"/m": ("", 3, 0), "/n": ("d", 10, 2), "/z": ("", 0, 0)}
 keys = st.sampled_from(KEYS)
 mounts = st.sampled_from(sorted(MOUNTS))
 versions = st.sampled_from(["v1", "v2", "v3", "weak", None])
+
+
+class Look(NamedTuple):
+    """A look, a change, some time, what may tell of the change; then the same look again."""
+
+    mount: str
+    key: str
+    first: str
+    other: str
+    same: bool
+    version: str | None
+    ms: int
+    then: str
+    mount2: str
+
+
+looks = st.builds(
+    Look,
+    mount=mounts,
+    key=keys,
+    first=st.sampled_from(["stat", "list", "list tree", "directory"]),
+    other=keys,
+    same=st.booleans(),
+    version=st.sampled_from(["v1", "v2", None]),
+    ms=st.sampled_from([0, 1, 2, 4, 11]),
+    then=st.sampled_from(
+        ["nothing", "list", "list tree", "stat", "invalidate", "invalidate tree", "changed"]
+    ),
+    mount2=mounts,
+)
 
 
 def path_of(mount: str, key: str) -> str | None:
@@ -60,6 +92,7 @@ class Bounds(RuleBasedStateMachine):
         self.world.weak = {"weak"}
         self.since = dict.fromkeys(KEYS, -(1 << 62))
         self.told = dict(self.since)
+        self.told_directory = dict.fromkeys(DIRECTORIES, -(1 << 62))
         self.depth = 0
 
     def tick(self) -> int:
@@ -137,6 +170,14 @@ class Bounds(RuleBasedStateMachine):
         asked = self.tick()
         below = target[len(prefix) :].lstrip("/")
         self.namespace.invalidate([f"{mount}/{below}".rstrip("/")], tree=tree)
+        for each in DIRECTORIES:
+            inside = f"{target}/" if target else ""
+            if (
+                target.startswith(f"{each}/")
+                or each == target
+                or (tree and each.startswith(inside))
+            ):
+                self.told_directory[each] = asked
         for each in KEYS:
             if each == target or (tree and each.startswith(f"{target}/" if target else "")):
                 self.told[each] = asked
@@ -158,6 +199,44 @@ class Bounds(RuleBasedStateMachine):
             version = None
         oldest = asked if force else max(asked - bound, since)
         assert self.world.history(key).held(version, oldest, self.tick())
+
+    @rule(mount=mounts, key=st.sampled_from(DIRECTORIES), force=st.booleans())
+    def stat_directory(self, mount: str, key: str, force: bool) -> None:
+        path = path_of(mount, key)
+        if path is None:
+            return
+        asked, told = self.tick(), self.told_directory[key]
+        try:
+            present = self.namespace.stat(path, force=force).directory
+        except PathNotFound:
+            present = False
+        oldest = asked if force else max(asked - MOUNTS[mount][1] * MS, told)
+        assert self.world.held_directory(key, present, oldest, self.tick()), (key, present)
+
+    @rule(look=looks)
+    def look_twice(self, look: Look) -> None:
+        """The second look is answered by what the first has learnt, unless that is void."""
+        mount, key = look.mount, look.key
+        other = key if look.same else look.other
+        if look.first.startswith("list"):
+            self.list(mount, parent(key), look.first == "list tree")
+        elif look.first == "directory" and parent(key):
+            self.stat_directory(mount, parent(key), False)
+        else:
+            self.stat(mount, key, False)
+        self.change(other, look.version)
+        self.wait(look.ms)
+        if look.then.startswith("invalidate"):
+            self.invalidate(look.mount2, other, look.then == "invalidate tree")
+        elif look.then == "changed":
+            self.report_changed(look.mount2, other)
+        elif look.then.startswith("list"):
+            self.list(look.mount2, parent(other), look.then == "list tree")
+        elif look.then == "stat":
+            self.stat(look.mount2, other, False)
+        self.stat(mount, key, False)
+        if parent(key):
+            self.stat_directory(mount, parent(key), False)
 
     @rule(mount=mounts, directory=st.sampled_from(["", "d", "d/e"]), recursive=st.booleans())
     def list(self, mount: str, directory: str, recursive: bool) -> None:
@@ -192,12 +271,13 @@ class Bounds(RuleBasedStateMachine):
     @rule(mount=mounts, key=keys, other=keys, version=versions, late=st.booleans(),
           what=st.sampled_from(["change", "changed", "list", "list tree", "stat", "invalidate",
                               "invalidate tree"]),
-          mount2=mounts)  # fmt: skip
+          mount2=mounts, directory=st.booleans())  # fmt: skip
     def stat_meanwhile(
         self, mount: str, key: str, other: str, version: str | None, late: bool, what: str,
-        mount2: str,
+        mount2: str, directory: bool,
     ) -> None:  # fmt: skip
-        """Something else happens while the store answers a forced Stat."""
+        """Something else happens while the store answers a forced Stat, of a file or of what
+        holds it."""
 
         def happen() -> None:
             self.world.late = not late
@@ -213,7 +293,10 @@ class Bounds(RuleBasedStateMachine):
                 self.stat(mount2, other, True)
 
         self.world.late, self.world.meanwhile = late, happen
-        self.stat(mount, key, True)
+        if directory and parent(key):
+            self.stat_directory(mount, parent(key), True)
+        else:
+            self.stat(mount, key, True)
         self.world.meanwhile = None
 
     @rule(mount=mounts, key=keys, version=versions, late=st.booleans(), recursive=st.booleans(),
@@ -266,6 +349,23 @@ class Bounds(RuleBasedStateMachine):
                 if ready is not None and not ready.directory:
                     oldest = max(now - bound * MS, self.since[key], self.told[key])
                     assert history.held(ready.version, oldest, now), ("ready", key, ready)
+
+
+def look_on(given_looks: list[Look]) -> None:
+    machine = Bounds()
+    try:
+        machine.start(1 << 20, 1 << 20)
+        for look in given_looks:
+            machine.look_twice(look)
+            machine.clients_open_nothing_stale()
+    finally:
+        machine.teardown()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(looks, min_size=1, max_size=4))
+def test_second_looks(given_looks: list[Look]) -> None:
+    look_on(given_looks)
 
 
 def campaign(examples: int) -> settings:

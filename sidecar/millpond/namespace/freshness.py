@@ -48,6 +48,8 @@ class Directory:
     """What is known of one directory of a store."""
 
     __slots__ = (
+        "_absent",
+        "_appeared",
         "_known",
         "changed_ns",
         "complete",
@@ -75,21 +77,52 @@ class Directory:
         self.changed_ns = NEVER
         """When anything at or below it was: no LIST begun up to then answers who asks later."""
         self._known: dict[str, _Known] = {}
+        self._absent: dict[str, int] = {}
+        """Names at and below which the store had nothing, asked at that time."""
+        self._appeared: dict[str, int] = {}
+        """Names at or below which something was met or changed, seen at that time."""
 
     @property
     def size_bytes(self) -> int:
-        return 400 + 250 * len(self._known) + (self.listing.size_bytes if self.listing else 0)
+        names = len(self._known) + len(self._absent) + len(self._appeared)
+        return 400 + 250 * names + (self.listing.size_bytes if self.listing else 0)
 
     def not_before(self, name: str) -> int:
         """Answers to requests begun up to this time are not for who asks from now on."""
         known = self._known.get(name)
-        return max(self.completed_ns, self.voided_ns, known.at_ns if known else NEVER)
+        appeared_ns = self._appeared.get(name, NEVER)
+        return max(self.completed_ns, self.voided_ns, appeared_ns, known.at_ns if known else NEVER)
 
     def find(self, name: str) -> ObjectStat | None:
         """What the last listing says of ``name``, if nothing was learnt since."""
         if self.listing is None or name in self._known:
             return None
         return self.listing.find(name)
+
+    def absent_ns(self, name: str) -> int:
+        """When the store was last seen to have nothing at or below ``name``; NEVER: not known.
+
+        By a request about that name, or by a LIST of this directory that shows no such name.
+        """
+        at_ns = self._absent.get(name, NEVER)
+        listing = self.listing if self.complete and name not in self._known else None
+        if listing is not None and self.validated_ns > at_ns and listing.find(name) is None:
+            at_ns = self.validated_ns
+        return at_ns if at_ns > self._appeared.get(name, NEVER) else NEVER
+
+    def absent(self, name: str, began_ns: int, now_ns: int) -> None:
+        """A request that began then found nothing; meta of ``name`` has been removed."""
+        if began_ns > self.not_before(name):
+            self._absent[name] = began_ns
+        self._known[name] = _Known(None, now_ns)
+
+    def appeared(self, name: str, now_ns: int, *, certain: bool) -> None:
+        """Something is below ``name``, or was changed there: its absence must be asked for again.
+
+        What is merely met, and not ``certain`` to have changed, matters only to an absence known.
+        """
+        if certain or self.absent_ns(name) != NEVER:
+            self._appeared[name] = now_ns
 
     def may_publish(self, name: str, version: str, began_ns: int) -> bool:
         """Whether an answer to a request that began then may become meta."""
@@ -105,6 +138,7 @@ class Directory:
 
     def published(self, name: str, version: str, began_ns: int) -> None:
         """Meta of ``name`` now says ``version``."""
+        self._absent.pop(name, None)
         listed = self.listing.find(name) if self.listing is not None else None
         if listed is not None and not listed.weak and listed.version == version:
             self._known.pop(name, None)
@@ -113,6 +147,7 @@ class Directory:
 
     def voided(self, name: str, now_ns: int) -> None:
         """Meta of ``name`` was removed, and what the listing says of it holds no longer."""
+        self._absent.pop(name, None)
         self._known[name] = _Known(None, now_ns)
 
     def names(self) -> list[str]:
@@ -122,7 +157,8 @@ class Directory:
     def invalidated(self, now_ns: int) -> None:
         """All that was known may be wrong; meta of ``names()`` has been removed."""
         self.forget_listing()
-        self._known.clear()
+        for memory in (self._known, self._absent, self._appeared):
+            memory.clear()
         self.voided_ns = self.changed_ns = now_ns
 
     def contradicted(self, new: Listing) -> list[str]:
@@ -139,6 +175,12 @@ class Directory:
             for name, known in self._known.items()
             if known.at_ns >= began_ns and not _says(new, name, known.version)
         }
+        self._absent = {
+            name: at_ns
+            for name, at_ns in self._absent.items()
+            if at_ns > began_ns and new.find(name) is None
+        }
+        self._appeared = {n: at_ns for n, at_ns in self._appeared.items() if at_ns >= began_ns}
         self.listing, self._known, self.complete = new, overtaken, complete
         self.validated_ns, self.completed_ns = began_ns, now_ns
 

@@ -21,7 +21,8 @@ from millpond.model.records import Meta
 from millpond.namespace.mounting import Mounts, OpenStore, check_apart
 from millpond.namespace.mounts import Mount, MountTable
 from millpond.namespace.pins import Pin, Pins
-from millpond.namespace.validation import At, Validation, cacheable
+from millpond.namespace.places import At, cacheable
+from millpond.namespace.validation import Validation
 from millpond.store.files import FileVersion
 from millpond.store.parts import NO_LIMITS
 from millpond.under.base import ObjectStat

@@ -7,12 +7,11 @@ the lock of its directory, and always before the answer that says so.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from millpond.errors import MillpondError, NotADirectory, PathNotFound
 from millpond.model.globs import is_log, is_pointer
-from millpond.model.paths import file_id
 from millpond.model.records import DirStamp, Meta
 from millpond.namespace.changes import Changes
 from millpond.namespace.directories import Directories
@@ -20,6 +19,7 @@ from millpond.namespace.flights import Flights
 from millpond.namespace.freshness import FOREVER_NS, NEVER, fresh
 from millpond.namespace.hot import Hot, HotAnswers
 from millpond.namespace.listings import Listing
+from millpond.namespace.places import NS_PER_MS, At, above, cacheable, split, stamp_path
 from millpond.under.base import ObjectStat
 from millpond.wire.millpond_pb2 import FileInfo
 
@@ -32,57 +32,8 @@ if TYPE_CHECKING:
     from millpond.under.base import UnderStore
 
 log = logging.getLogger(__name__)
-_NS = 1_000_000
+_STATE = {"_delta_log", "metadata", ".hoodie"}
 Names = list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class At:
-    """A path and where it lies.
-
-    ``directory`` names what holds it, *with* its trailing slash (so that the odd keys ``a//b`` and
-    ``/b`` have directories of their own): the key of ``Directories``. The store path in a
-    directory stamp has none, but at the root.
-    """
-
-    path: str
-    mount: Mount
-    key: str
-
-    @property
-    def store_path(self) -> str:
-        return self.mount.store_path(self.key)
-
-    @property
-    def directory(self) -> str:
-        return self.mount.store_path(split(self.key)[0])
-
-    @property
-    def inside(self) -> str:
-        """What this holds, being a directory, as keys begin."""
-        return f"{self.key}/" if self.key else ""
-
-    @property
-    def name(self) -> str:
-        return split(self.key)[1]
-
-    @property
-    def bound_ns(self) -> int:
-        if is_pointer(self.key):
-            return 0
-        if self.mount.is_immutable(self.path):
-            return FOREVER_NS
-        return self.mount.freshness_ms * _NS
-
-    def info(self, entry: ObjectStat, *, on_disk: bool = False) -> FileInfo:
-        info = FileInfo(
-            path=self.path, directory=entry.is_dir, length=entry.length, mtime_ms=entry.mtime_ms,
-            version=entry.version, store_path=self.store_path, store_uri=self.mount.uri(self.key),
-            meta_on_disk=on_disk,
-        )  # fmt: skip
-        if cacheable(self.key, entry):
-            info.file_id = file_id(info.store_path, entry.version)
-        return info
 
 
 class Validation:
@@ -142,12 +93,11 @@ class Validation:
             self.directories.invalidated(now)
             self._invalidate_below(at, now)
         self.forget(at)
-        inside = at.key
-        while inside:
-            inside = split(inside)[0].removesuffix("/")
-            above = f"{inside}/" if inside else ""
-            self.directories.ensure(at.mount.store_path(above)).changed_ns = now
-            self._drop_hot(at.mount, inside)
+        for inside, name in above(at.key):
+            directory = self.directories.ensure(at.mount.store_path(inside))
+            directory.changed_ns = now
+            self._drop_hot(at.mount, inside.removesuffix("/"))
+            self._appeared(at.mount, inside, name, certain=True)
         self.directories.ensure(at.mount.store_path(at.inside)).changed_ns = now
         self.directories.trim()
 
@@ -192,6 +142,8 @@ class Validation:
                 entry = directory.find(at.name)
                 if entry is not None:
                     return self._from_listing(at, entry, directory)
+            if directory is not None and self._remembers_absence(at):
+                self._refuse_absent(at, directory.absent_ns(at.name), now)
             meta = self._store.get_meta(at.store_path)
             if meta is None or meta.weak:
                 return None
@@ -205,6 +157,22 @@ class Validation:
             info = at.info(_entry(at.name, meta), on_disk=True)
             self._keep(at, info, meta.validated_ns, directory)
             return info
+
+    def _remembers_absence(self, at: At) -> bool:
+        """Not of an odd key, of which listings don't tell; nor where the reader of a table tries
+        names to find out what was committed."""
+        *above, _ = parts = at.key.split("/")
+        odd = "" in parts or not _STATE.isdisjoint(above)
+        return not odd and self._under(at.mount).distant
+
+    def _refuse_absent(self, at: At, absent_ns: int, now: int) -> None:
+        """What is immutable may well appear: the mount's own bound holds for absence."""
+        if fresh(now, absent_ns, at.mount.freshness_ms * NS_PER_MS):
+            raise PathNotFound(
+                f"{at.path} does not exist",
+                cause=f"the store had none {(now - absent_ns) / 1e9:.1f} s ago",
+                remedy=f"'millpond refresh {at.path}' asks again",
+            )
 
     def _from_listing(self, at: At, entry: ObjectStat, directory: Directory) -> FileInfo | None:
         if entry.is_dir:
@@ -220,8 +188,14 @@ class Validation:
         try:
             entry = self._under(at.mount).stat(at.key)
         except PathNotFound:
-            self._absent(at)
+            self._absent(at, began_ns)
             raise
+        info = self._found(at, entry, began_ns)
+        for inside, name in above(at.key):
+            self._appeared(at.mount, inside, name)
+        return info
+
+    def _found(self, at: At, entry: ObjectStat, began_ns: int) -> FileInfo:
         with self.directories.lock(at.directory):
             if entry.is_dir:
                 self._void(at.mount, at.key)
@@ -255,12 +229,28 @@ class Validation:
             return False
         return directory.may_publish(at.name, entry.version, began_ns)
 
-    def _absent(self, at: At) -> None:
+    def _absent(self, at: At, began_ns: int) -> None:
+        keep = bool(at.name) and self._remembers_absence(at)
         with self.directories.lock(at.directory):
             self._void(at.mount, at.key)
             directory = self.directories.get(at.directory)
-            if directory is not None:
+            if directory is None and keep and began_ns > self.directories.floor_ns:
+                directory = self.directories.ensure(at.directory)
+            if directory is not None and keep:
+                directory.absent(at.name, began_ns, self._clock())
+            elif directory is not None:
                 directory.voided(at.name, self._clock())
+        self.directories.account(at.directory)
+
+    def _appeared(self, mount: Mount, inside: str, name: str, *, certain: bool = False) -> None:
+        """Something is below ``name`` in that directory, or with ``certain`` was changed there."""
+        path = mount.store_path(inside)
+        with self.directories.lock(path):
+            directory = self.directories.get(path)
+            if directory is not None:
+                directory.appeared(name, self._clock(), certain=certain)
+        if certain:
+            self.directories.account(path)
 
     def _publish(self, at: At, entry: ObjectStat, stamp_ns: int, directory: Directory) -> FileInfo:
         """Meta on disk says ``entry``, true at ``stamp_ns``; the directory's lock is held."""
@@ -345,7 +335,7 @@ class Validation:
         returns.
         """
         now = self._clock()
-        bound_ns = 0 if force or is_log(at.key) else at.mount.list_freshness_ms * _NS
+        bound_ns = 0 if force or is_log(at.key) else at.mount.list_freshness_ms * NS_PER_MS
         directory = self.directories.get(at.mount.store_path(at.inside))
         changed_ns = NEVER if directory is None else directory.changed_ns
         if not recursive and directory is not None:
@@ -373,6 +363,9 @@ class Validation:
                 self._accept(at.mount, at.inside, directory, Listing(()), began_ns, gone=True)
                 raise
             self._accept(at.mount, at.inside, directory, listing, began_ns)
+        if len(listing):
+            for inside, name in above(at.key):
+                self._appeared(at.mount, inside, name)
         self._keep(at, at.info(ObjectStat("", 0, 0, is_dir=True)), began_ns, None)
         return listing
 
@@ -395,6 +388,8 @@ class Validation:
             with self.directories.listing(mount.store_path(inside)) as directory:
                 part = Listing(parts.get(inside, ()))
                 self._accept(mount, inside, directory, part, began_ns, flat=True)
+        for inside, name in {each for part in parts for each in above(part.removesuffix("/"))}:
+            self._appeared(mount, inside, name)
         if error is not None:
             raise error
         return listing
@@ -448,29 +443,7 @@ class Validation:
         return found
 
     def _widest_bound_ns(self) -> int:
-        return max((m.freshness_ms for m in self._table().mounts), default=0) * _NS
-
-
-def cacheable(key: str, entry: ObjectStat) -> bool:
-    """Whether a file may have meta and blocks.
-
-    Not with a weak version; nor where the key begins with a slash: clients would take the stamp of
-    the root for the stamp of its directory.
-    """
-    return not entry.is_dir and not entry.weak and not key.startswith("/")
-
-
-def split(key: str) -> tuple[str, str]:
-    """(directory with its trailing slash, name): ``a/b`` is ``a/`` and ``b``."""
-    at = key.rfind("/") + 1
-    return key[:at], key[at:]
-
-
-def stamp_path(mount: Mount, inside: str) -> str | None:
-    """The store path in the stamp of a directory; None for one that can't be listed alone."""
-    if inside == "/" or inside.endswith("//"):
-        return None
-    return mount.store_path(inside[:-1])
+        return max((m.freshness_ms for m in self._table().mounts), default=0) * NS_PER_MS
 
 
 def _relative(under: UnderStore, key: str, *, recursive: bool) -> Iterator[ObjectStat]:

@@ -98,6 +98,8 @@ class UnderStore(ABC):
     store_id: str
     root: str
     counters: RequestCounters
+    distant: bool = True
+    """Whether it is worth remembering what it does not have."""
 
     @abstractmethod
     def stat(self, key: str) -> ObjectStat:

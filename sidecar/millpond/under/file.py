@@ -54,6 +54,7 @@ class FileStore(FileWrites, UnderStore):
     """
 
     scheme = "file"
+    distant = False
 
     def __init__(self, base: Path, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._base = os.fsencode(os.path.realpath(base))

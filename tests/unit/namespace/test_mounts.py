@@ -19,7 +19,7 @@ from millpond.namespace.mounts import (
     direct_conf,
 )
 from millpond.namespace.options import parse_options
-from millpond.namespace.validation import split, stamp_path
+from millpond.namespace.places import split, stamp_path
 
 VECTORS = json.loads((Path(__file__).parents[2] / "contract/vectors/mounts.json").read_text())
 

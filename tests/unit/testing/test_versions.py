@@ -68,7 +68,7 @@ def test_bytes_of_another_version_place_or_object_are_found(
         ("enone", 5, 6, 0, True),
         ("changed", 5, 6, 0, False),
         ("mixed: bytes", 5, 6, 0, True),
-        ("error: any", 5, 6, 0, True),
+        ("error any", 5, 6, 0, True),
     ],
 )
 def test_what_is_stale_early_or_unknown_is_found(

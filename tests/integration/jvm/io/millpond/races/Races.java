@@ -12,6 +12,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.EtagSource;
@@ -37,6 +38,8 @@ public final class Races {
 
     private final PrintStream out;
     private volatile boolean over;
+    private volatile CountDownLatch ready;
+    private final CountDownLatch begin = new CountDownLatch(1);
 
     private Races(PrintStream out) {
         this.out = out;
@@ -72,9 +75,12 @@ public final class Races {
                     threads.add(new Thread(new Reader(w, items, fs)));
                     break;
                 case "go":
+                    ready = new CountDownLatch(threads.size());
                     threads.forEach(Thread::start);
+                    ready.await();
                     out.println("up");
                     out.flush();
+                    begin.countDown();
                     break;
                 default:
                     throw new IllegalArgumentException(line);
@@ -137,20 +143,17 @@ public final class Races {
 
         @Override
         public void run() {
+            look(items.get(0), mounts[0]); // classes and connectors are loaded, and that is not told
+            ready.countDown();
+            try {
+                begin.await();
+            } catch (InterruptedException e) {
+                return;
+            }
             while (!over) {
                 Item item = items.get(random.nextInt(items.size()));
                 String mount = mounts[random.nextInt(mounts.length)];
-                version = length = -1;
-                etag = null;
-                openedNs = System.nanoTime();
-                String outcome;
-                try {
-                    perform(item, new Path(uri(base, mount).resolve(item.name)));
-                    outcome = etag == null ? "v" + version : 'e' + etag;
-                } catch (Throwable e) {
-                    outcome = outcome(e instanceof ExecutionException ? e.getCause() : e);
-                    length = -1;
-                }
+                String outcome = look(item, mount);
                 long ended = System.nanoTime();
                 String line =
                         String.join("\t", kind, mount, item.number + "", openedNs + "", ended + "")
@@ -160,6 +163,19 @@ public final class Races {
                     out.flush();
                 }
                 rest((ended - openedNs) / 1_000_000 + random.nextInt(5));
+            }
+        }
+
+        private String look(Item item, String mount) {
+            version = length = -1;
+            etag = null;
+            openedNs = System.nanoTime();
+            try {
+                perform(item, new Path(uri(base, mount).resolve(item.name)));
+                return etag == null ? "v" + version : 'e' + etag;
+            } catch (Throwable e) {
+                length = -1;
+                return outcome(e instanceof ExecutionException ? e.getCause() : e);
             }
         }
 
