@@ -112,8 +112,13 @@ class Validation:
                     self._void(at.mount, path[start:] + name)
                 directory.invalidated(now)
             self.directories.account(path)
-        for path in self._table().paths_of(at.mount.store_id, at.mount.root, at.key):
+        table, mount = self._table(), at.mount
+        for path in table.paths_of(mount.store_id, mount.root, at.key):
             self.hot.drop_tree(path)
+        for each in table.mounts:
+            same = (each.store_id, each.root) == (mount.store_id, mount.root)
+            if same and each.prefix.startswith(at.inside):  # what it mounts lies in this tree
+                self.hot.drop_tree(each.path)
 
     def inlined(self, at: At, wanted: bytes, content: bytes) -> None:
         """The whole of a small file goes into its meta, unless that changed meanwhile."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from millpond.errors import InvalidPath, PathNotFound
+from millpond.namespace import Namespace
 from tests.unit.namespace.test_namespace import age, data, names, namespace, store, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from millpond.namespace import Namespace
     from millpond.store import BlockStore
 
 __all__ = ["data", "namespace", "store"]
@@ -85,3 +85,21 @@ def test_what_no_mount_covers_is_left_out(mounted: Namespace, data: Path) -> Non
     assert mounted.stat("/m/a").length == 6
     with pytest.raises(InvalidPath):
         mounted.invalidate(["relative"], tree=False)
+
+
+def test_a_tree_goes_through_mounts_of_what_lies_in_it_too(
+    store: BlockStore, data: Path, tmp_path: Path
+) -> None:
+    """Also where what was known of its directories had to be forgotten."""
+    namespace = Namespace(store, tmp_path / "small.db", listing_bytes=0)
+    try:
+        namespace.add_mount("/m", f"file://{data}", BOUNDS)
+        namespace.add_mount("/inner", f"file://{data}/d", BOUNDS)
+        age(namespace)
+        assert namespace.stat("/inner/b").length == 3
+        assert namespace.stat_cached("/inner/b") is not None
+        write(data / "d/b", b"longer")
+        namespace.invalidate(["/m"], tree=True)
+        assert namespace.stat("/inner/b").length == 6
+    finally:
+        namespace.close()
