@@ -32,7 +32,7 @@ CAT_EVERY_S = 0.7
 GONE_S = 0.1
 REST_S = 0.2
 BLIND = "blind"
-BLIND_S = 0.2
+BLIND_S = 1.0
 Found = tuple[str, int]
 
 
@@ -96,6 +96,8 @@ class Readers:
         while not self._over.is_set():
             mount = rng.choice(self._task.mounts)
             obj, name, least = rng.choice(self._task.objects)
+            if kind == BLIND:
+                obj, name, least = self._task.objects[0]
             if kind == "cat":
                 self._over.wait(CAT_EVERY_S)
             opened_ns = time.monotonic_ns()
@@ -199,7 +201,7 @@ class Readers:
             for start in (0, half):
                 span = {"Range": f"bytes={start}-{start + half - 1}"}
                 versions.add(version_in(wire.send("GET", key, headers=span).document(), start, obj))
-                self._over.wait(BLIND_S)
+                self._over.wait(BLIND_S if start == 0 else 0)
         except PathNotFound as e:
             raise FileNotFoundError(path) from e
         finally:

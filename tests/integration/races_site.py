@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 import millpond_jars
+from millpond.errors import MillpondError
 from millpond.testing.s3_admin import S3Admin
 from millpond.testing.s3_gateway import free_port
 from millpond.testing.store_model import StoreModel
@@ -33,6 +34,7 @@ KIB, MIB = 1 << 10, 1 << 20
 BOUNDS_S = {"/a1": 1.0, "/b30": 30.0, "/c0": 0.0, "/d1": 1.0, "/e30": 30.0}
 BUCKET_MOUNTS, FOLDER_MOUNTS = ("/a1", "/b30", "/c0"), ("/d1", "/e30")
 TRANSPARENT_MOUNT = "/a1"
+SERVE_S = 120.0
 HOW = {"new": 65, "same length": 12, "same bytes": 8, "again": 7, "delete": 8}
 NOW = ("list", "listed", "ls", "t-planned")
 """Kinds that plan on what was listed, or asked of the store, after they began."""
@@ -228,7 +230,14 @@ class RaceSite:
             self.cache, self.folder / "sidecar.log", MILLPOND_CACHE_CAPACITY_BYTES="256MiB",
             MILLPOND_REMOTE_HOST="127.0.0.1", MILLPOND_REMOTE_PORT=str(self._port),
         )  # fmt: skip
-        self.sidecar.await_client().close()
+        until = time.monotonic() + SERVE_S
+        while True:  # readers leave it little of a small machine
+            try:
+                self.sidecar.await_client().close()
+                return
+            except MillpondError:
+                if self.sidecar.process.poll() is not None or time.monotonic() > until:
+                    raise
 
     def kill_and_restart(self) -> None:
         self.sidecar.process.kill()
