@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.bench import cold, fs, publish, python
+from tests.bench import cold, fs, publish, python, stores
 from tests.bench.measures import COLD_MEASURES, FIRST_PAGE, MEASURES
 from tests.bench.run import main as run
 from tests.bench.run import measurements
@@ -23,7 +23,7 @@ ROW_KEYS = {
 
 
 def test_measurements_are_listed_by_name(capsys: pytest.CaptureFixture[str]) -> None:
-    assert {"fs", "cold", "faults", "publish"} <= set(measurements())
+    assert {"fs", "cold", "faults", "publish", "stores"} <= set(measurements())
     assert run(["--list"]) == 0
     assert "fs " in capsys.readouterr().out
     assert run(["no-such"]) == 2
@@ -75,3 +75,15 @@ def test_python_writes_every_declared_row_and_reads_only_hits(tmp_path: Path) ->
     hits = {(r["measure"], r["ratio_to"]) for r in rows if r["target"] == python.HIT}
     assert hits >= {(m.name, python.LOCAL) for m in python.MEASURES}
     assert (python.DUCKDB.name, python.NATIVE) in hits
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.full  # it makes an environment with s3fs, from PyPI
+def test_stores_writes_every_declared_row(tmp_path: Path) -> None:
+    out = tmp_path / "stores.json"
+    assert stores.main(["--quick", "--work", str(tmp_path / "work"), "--out", str(out)]) == 0
+    rows = {(r["measure"], r["target"]): r for r in json.loads(out.read_text())["rows"]}
+    hdfs = {(stores.HDFS.name, target) for target in (stores.JVM, stores.NATIVE)}
+    s3 = {(stores.S3.name, target) for target in (stores.OURS, stores.OBSTORE, stores.S3FS)}
+    assert set(rows) == hdfs | s3
+    assert all(set(row) >= ROW_KEYS for row in rows.values())
