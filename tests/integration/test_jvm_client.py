@@ -287,7 +287,7 @@ def test_errors_have_their_names(site: Site) -> None:
                 probe.open(path)
             assert met.value.kind == kind
         with pytest.raises(ProbeError) as met:
-            probe.ask("delete", "/m/dir/file")
+            probe.ask("append", "/m/dir/file")
         assert met.value.kind == "NotSupportedException"
         assert f"{site.store.uri.split('://')[1]}/dir/file" in str(met.value)
 

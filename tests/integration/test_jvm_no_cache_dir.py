@@ -80,7 +80,7 @@ def test_everything_is_read_directly_and_counted(site: Site, tmp_path: Path) -> 
                 probe.open(path)
             assert met.value.kind == kind
         with pytest.raises(ProbeError) as met:
-            probe.ask("delete", "/m/table/k=1/big")
+            probe.ask("append", "/m/table/k=1/big")
         assert met.value.kind == "NotSupportedException"
         assert f"{site.store.uri.split('://')[1]}/table/k=1/big" in str(met.value)
     assert site.log.read_text().count("(no_cache_dir)") == 1, "logged once"

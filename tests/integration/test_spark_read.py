@@ -158,14 +158,6 @@ def test_bad_names_are_told_apart(site: Site, spark: SparkSession, copy: str) ->
     assert "millpond mount add" in str(raised.value)
 
 
-def test_a_write_names_where_to_write_instead(site: Site, spark: SparkSession, copy: str) -> None:
-    from pyspark.errors import UnsupportedOperationException
-
-    with pytest.raises(UnsupportedOperationException, match="cache:// is for reading") as raised:
-        spark.range(3).write.parquet(f"{site.cached(copy)}/new")
-    assert f"s3a://flights/{copy}/new" in str(raised.value)
-
-
 def wait_for_lease_to_end(site: Site) -> None:
     file = site.sidecar.cache_dir / "lease"
     while file.exists():

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from crc32c import crc32c
 
-from millpond.errors import Corrupt, InvalidRequest, UnknownFormat
+from millpond.errors import Corrupt, InvalidRequest, NoSpace, UnknownFormat
 from millpond.model.block import (
     CRC_AT,
     DATA_OFFSET,
@@ -121,7 +121,10 @@ class Staging:
         self._tree, self._space, self._blocks = tree, space, blocks
 
     def create(self, session: str, count: int, *, first: bool) -> list[StagedFile]:
-        """New empty files in the directory of ``session``. Raises NoSpace."""
+        """New empty files in the directory of ``session``, fewer where there is no room for all.
+
+        Raises NoSpace where there is room for none.
+        """
         made: list[StagedFile] = []
         try:
             for number in range(count):
@@ -132,6 +135,9 @@ class Staging:
                 except BaseException:
                     self._space.release(size)
                     raise
+        except NoSpace:
+            if not made:
+                raise
         except OSError as e:
             self.discard(made)
             raise as_error(e, "making a staging file") from e

@@ -15,7 +15,7 @@ public final class Main {
     public static void main(String[] names) throws ClassNotFoundException {
         Class<?>[] suites = new Class<?>[names.length];
         for (int i = 0; i < names.length; i++) {
-            suites[i] = Class.forName(ReadSuites.class.getName() + '$' + names[i]);
+            suites[i] = suite(names[i]);
         }
         PrintStream out = System.out;
         System.setOut(System.err);
@@ -24,6 +24,14 @@ public final class Main {
         core.run(suites);
         out.flush();
         System.exit(0);
+    }
+
+    private static Class<?> suite(String name) throws ClassNotFoundException {
+        try {
+            return Class.forName(ReadSuites.class.getName() + '$' + name);
+        } catch (ClassNotFoundException e) {
+            return Class.forName(WriteSuites.class.getName() + '$' + name);
+        }
     }
 
     private static final class Report extends RunListener {

@@ -30,13 +30,14 @@ import org.apache.hadoop.fs.RemoteIterator;
 import org.apache.hadoop.fs.StorageStatistics.LongStatistic;
 
 /**
- * Reads through Hadoop's FileSystem interface as told on standard input: one command a line, its
+ * Reads and writes through Hadoop's FileSystem interface as told on standard input: one command a line, its
  * words separated by tabs; one line of answer, {@code ok} and words or {@code error class message}.
  * Words that may hold anything are base64.
  */
 public final class Probe {
     private final Configuration conf = new Configuration();
     private final Map<String, FSDataInputStream> streams = new HashMap<>();
+    private final Map<String, FSDataOutputStream> outputs = new HashMap<>();
     private FileSystem fs;
 
     public static void main(String[] args) throws IOException {
@@ -86,7 +87,30 @@ public final class Probe {
             case "locations":
                 return locations(w[1]);
             case "delete":
-                return fs.delete(new Path(w[1]), false) + "";
+                return fs.delete(new Path(w[1]), w.length > 2) + "";
+            case "mkdirs":
+                return fs.mkdirs(new Path(w[1])) + "";
+            case "times":
+                fs.setTimes(new Path(w[1]), Long.parseLong(w[2]), -1);
+                return "";
+            case "append":
+                return fs.append(new Path(w[1])) + "";
+            case "create":
+                outputs.put(w[1], fs.create(new Path(w[2]), w[3].equals("overwrite")));
+                return "";
+            case "put":
+                outputs.get(w[1]).write(Base64.getDecoder().decode(w[2]));
+                return "";
+            case "sync":
+                outputs.get(w[1]).hsync();
+                return "";
+            case "finish":
+                outputs.get(w[1]).close();
+                return "";
+            case "abort":
+                return outputs.get(w[1]).abort().alreadyClosed() + "";
+            case "syncable":
+                return outputs.get(w[1]).hasCapability("hsync") + "";
             case "write":
                 return write(new Path(w[1]), w[2], w[3].equals("builder"));
             case "change":

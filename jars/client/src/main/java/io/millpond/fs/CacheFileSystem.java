@@ -28,13 +28,13 @@ import org.apache.hadoop.security.UserGroupInformation;
 
 /**
  * {@code cache://}: the namespace of mounts, read from this node's cache. What is cached is read
- * from local disk without asking anyone, what is not is fetched by the sidecar, and where the
- * sidecar can't help the engine's own connector reads the store.
+ * from local disk without asking anyone, what is not is fetched by the sidecar, what is written
+ * goes through it to the store, and where it can't help the engine's own connector does either.
  *
  * <p>Methods that name types of Hadoop 3 are never called on Hadoop 2.7, and hand over to classes
  * that are not loaded there.
  */
-public class CacheFileSystem extends ReadOnlyFileSystem {
+public class CacheFileSystem extends WritableFileSystem {
     static final String SCHEME = Names.SCHEME;
     private static final String CAPABILITY = "fs.capability.";
 
@@ -44,6 +44,7 @@ public class CacheFileSystem extends ReadOnlyFileSystem {
     private DirectStores stores;
     private Resolver resolver;
     private Lister lister;
+    private Writes writes;
 
     @Override
     public void initialize(URI name, Configuration conf) throws IOException {
@@ -61,6 +62,7 @@ public class CacheFileSystem extends ReadOnlyFileSystem {
         Namespace namespace = new Namespace(client, settings.mounts());
         resolver = new Resolver(client, stores, namespace);
         lister = new Lister(client, stores, namespace, resolver);
+        writes = new Writes(client, stores, namespace);
     }
 
     @Override
@@ -208,17 +210,18 @@ public class CacheFileSystem extends ReadOnlyFileSystem {
     @Override
     public void access(Path path, FsAction mode) throws IOException {
         resolver.status(name(path));
-        if (mode.implies(FsAction.WRITE)) {
-            throw new AccessControlException(path + " can't be written through " + SCHEME + "://");
+        if (mode.implies(FsAction.WRITE) && writes.mount(name(path)).readOnly()) {
+            throw new AccessControlException(path + " lies in a read-only mount");
         }
     }
 
     @Override
     public boolean hasPathCapability(Path path, String capability) throws IOException {
         switch (capability.toLowerCase(Locale.ENGLISH)) {
-            case CAPABILITY + "paths.read-only-connector":
             case CAPABILITY + "etags.available":
                 return true;
+            case CAPABILITY + "paths.read-only-connector":
+                return writes.mount(name(path)).readOnly();
             default:
                 return super.hasPathCapability(path, capability);
         }
@@ -287,7 +290,13 @@ public class CacheFileSystem extends ReadOnlyFileSystem {
         return new Path(SCHEME, uri.getAuthority(), name);
     }
 
-    private String name(Path path) throws IOException {
+    @Override
+    Writes writes() {
+        return writes;
+    }
+
+    @Override
+    String name(Path path) throws IOException {
         checkPath(path);
         Path absolute = path.isAbsolute() ? path : new Path(workingDirectory, path);
         return Names.checkPath(absolute.toUri().getPath());

@@ -33,6 +33,11 @@ final class FileSystemConnector implements Connector {
     }
 
     @Override
+    public FileSystem system() {
+        return system;
+    }
+
+    @Override
     public void close() throws IOException {
         if (own) {
             system.close();

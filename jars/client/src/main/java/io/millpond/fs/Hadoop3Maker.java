@@ -9,12 +9,18 @@ import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.LocatedFileStatus;
 import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.util.Progressable;
 
 /** Makes what Hadoop 3.3.5 and later have. Named only by a string in {@link HadoopMaker}. */
 final class Hadoop3Maker extends HadoopMaker {
     @Override
     CacheInputStream stream(FileReader reader, FileSystem.Statistics statistics) {
         return new Hadoop3InputStream(reader, statistics);
+    }
+
+    @Override
+    CacheOutputStream output(StagedWrite staged, String path, Progressable progress) {
+        return new Hadoop3OutputStream(staged, path, progress);
     }
 
     @Override

@@ -6,6 +6,7 @@ import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.LocatedFileStatus;
 import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.util.Progressable;
 
 /**
  * Makes what differs between Hadoop versions; this class makes what Hadoop 2.7 has.
@@ -31,6 +32,11 @@ class HadoopMaker {
     /** The stream over an opened file. */
     CacheInputStream stream(FileReader reader, FileSystem.Statistics statistics) {
         return new CacheInputStream(reader, statistics);
+    }
+
+    /** The stream into a file that is being written. */
+    CacheOutputStream output(StagedWrite staged, String path, Progressable progress) {
+        return new CacheOutputStream(staged, path, progress);
     }
 
     FileStatus status(StatusRow row, Path path) {

@@ -3,19 +3,16 @@ package io.millpond.fs;
 import java.io.IOException;
 import java.io.OutputStream;
 import org.apache.hadoop.fs.FSDataOutputStream;
-import org.apache.hadoop.fs.Path;
 
 /** A stream into a store which, once it is closed, has the cache forget what was there. */
 final class NotedOutputStream extends FSDataOutputStream {
     private final FSDataOutputStream given;
-    private final StoreChanges changes;
-    private final Path path;
+    private final Runnable closed;
 
-    NotedOutputStream(FSDataOutputStream given, StoreChanges changes, Path path) throws IOException {
+    NotedOutputStream(FSDataOutputStream given, Runnable closed) throws IOException {
         super(given, null, given.getPos());
         this.given = given;
-        this.changes = changes;
-        this.path = path;
+        this.closed = closed;
     }
 
     /** The store's own stream, which some callers test the class of. */
@@ -29,7 +26,7 @@ final class NotedOutputStream extends FSDataOutputStream {
         try {
             super.close();
         } finally {
-            changes.changed(path);
+            closed.run();
         }
     }
 }

@@ -55,7 +55,7 @@ public final class StoreChanges {
 
     /** A stream that calls {@link #changed} when it is closed. */
     public FSDataOutputStream noted(FSDataOutputStream out, Path path) throws IOException {
-        return new NotedOutputStream(out, this, path);
+        return new NotedOutputStream(out, () -> changed(path));
     }
 
     private void changed(Collection<Path> changed, boolean tree) {

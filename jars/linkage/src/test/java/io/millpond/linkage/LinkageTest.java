@@ -46,6 +46,8 @@ class LinkageTest {
                     "load io.millpond.fs.Hadoop3InputStream",
                     "load io.millpond.fs.Hadoop3Maker",
                     "load io.millpond.fs.Hadoop3Open",
+                    "load io.millpond.fs.Hadoop3OutputStream",
+                    "load io.millpond.fs.Hadoop3OutputStream$1",
                     "load io.millpond.fs.Hadoop3Transparent",
                     "load io.millpond.fs.Hadoop3Transparent$Create",
                     "load io.millpond.fs.Hadoop3Transparent$Open",

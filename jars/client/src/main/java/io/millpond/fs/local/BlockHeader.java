@@ -13,8 +13,8 @@ import java.util.Arrays;
 final class BlockHeader {
     private static final byte[] MAGIC = "MPONDBLK".getBytes(StandardCharsets.US_ASCII);
     private static final int CRC_AT = 56;
-    private static final int MAP_AT = 64;
-    private static final int PAGE_CRCS_AT = 1024;
+    static final int MAP_AT = 64;
+    static final int PAGE_CRCS_AT = 1024;
 
     private final ByteBuffer view;
     final FileId fileId;
@@ -63,6 +63,25 @@ final class BlockHeader {
             throw Record.corrupt("block header is out of range", "valid bytes " + valid);
         }
         return new BlockHeader(view);
+    }
+
+    /** Writes the constants of a new block; map and page CRCs are the caller's. */
+    static void pack(ByteBuffer view, FileId id, int block, int validBytes, long generation) {
+        byte[] fileId = id.bytes();
+        for (int i = 0; i < MAGIC.length; i++) {
+            view.put(i, MAGIC[i]);
+        }
+        view.putInt(8, Record.FORMAT);
+        view.putInt(12, Layout.PAGE_BYTES);
+        view.putInt(16, Layout.BLOCK_BYTES);
+        view.putInt(20, Layout.DATA_OFFSET);
+        for (int i = 0; i < fileId.length; i++) {
+            view.put(24 + i, fileId[i]);
+        }
+        view.putInt(40, block);
+        view.putInt(44, validBytes);
+        view.putLong(48, generation);
+        view.putInt(CRC_AT, Crc.of(view.array(), 0, CRC_AT));
     }
 
     boolean present(int page) {

@@ -30,7 +30,16 @@ public final class Counters {
         /** Files opened, and those of them that asked nobody. */
         OPENS("opens"),
         OPENS_LOCAL("opens_local"),
-        BAD_PAGES("bad_pages");
+        BAD_PAGES("bad_pages"),
+        /** Files committed through the sidecar, and their bytes. */
+        WRITES("writes"),
+        WRITTEN_BYTES("written_bytes"),
+        /** Files written by the store's own connector. */
+        DIRECT_WRITES("direct_writes"),
+        /** Renames, deletions, directories made, times set. */
+        CHANGES("changes"),
+        /** Calls that a write makes before its commit. */
+        BEGINS("begins");
 
         private final String label;
 

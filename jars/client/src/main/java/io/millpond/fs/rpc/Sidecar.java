@@ -22,6 +22,8 @@ public final class Sidecar implements AutoCloseable {
         Endpoint endpoint() throws IOException;
     }
 
+    private static final long WRITE_SILENCE_NS = TimeUnit.SECONDS.toNanos(10);
+
     private final Directory directory;
     private final Identity identity;
     private final Counters counters;
@@ -105,6 +107,17 @@ public final class Sidecar implements AutoCloseable {
         if (!answer(request, Counters.Name.INVALIDATIONS).get(0).hasInvalidate()) {
             throw unexpected("Invalidate");
         }
+    }
+
+    /**
+     * Asks for a change, which may take as long as a store takes: it is given up only when nothing
+     * at all is heard for {@link #WRITE_SILENCE_NS}, for by then it may have been done.
+     */
+    Wire.Reply change(Wire.Request.Builder request, Counters.Name verb) throws IOException {
+        AnswerCall call = new AnswerCall(nowNs, Math.max(silenceNs, WRITE_SILENCE_NS));
+        connected().send(request, call);
+        counters.add(verb, 1);
+        return call.get().get(0);
     }
 
     /** Starts a Fill and returns at once; its ranges are ascending. */

@@ -1,0 +1,165 @@
+"""A sidecar that is killed, a store that fails, a disk that is full, in the middle of a write."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from millpond.errors import MillpondError, NoSpace, PathNotFound, SidecarUnavailable
+from millpond.model.sizes import MIB
+from millpond.testing.store_model import Fault, StoreModel
+from tests.fixtures.sidecar import ProcessSidecar
+from tests.fixtures.write_site import WriteSite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from millpond.testing.s3_gateway import S3Gateway
+
+CONTENT = random.Random(6).randbytes(35 * MIB)
+OLD = random.Random(7).randbytes(MIB)
+
+
+@pytest.fixture
+def model(s3_gateway: S3Gateway) -> Iterator[StoreModel]:
+    with StoreModel(s3_gateway.endpoint) as model:
+        yield model
+
+
+@pytest.fixture
+def site(tmp_path: Path, s3_gateway: S3Gateway, model: StoreModel) -> Iterator[WriteSite]:
+    with ProcessSidecar(tmp_path / "cache", tmp_path / "log") as sidecar:
+        sidecar.await_client().close()
+        site = WriteSite(sidecar, s3_gateway, tmp_path, endpoint=model.endpoint)
+        yield site
+        site.close()
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+class Commit(threading.Thread):
+    """A commit in the background, and how it ended."""
+
+    def __init__(self, site: WriteSite, path: str, data: bytes) -> None:
+        super().__init__()
+        self._site, self._path, self._data = site, path, data
+        self.error: MillpondError | None = None
+
+    def run(self) -> None:
+        try:
+            self._site.write(self._path, self._data)
+        except MillpondError as e:
+            self.error = e
+
+
+def stored(site: WriteSite, key: str) -> bytes | None:
+    """What the store has, past the sidecar."""
+    from millpond.under.registry import open_store
+
+    store, prefix = open_store(f"s3://{site.bucket}/data", site.gateway.mount_options())
+    try:
+        found = store.stat(f"{prefix}/{key}")
+        return b"".join(map(bytes, store.read(found.key, 0, found.length, found.version)))
+    except PathNotFound:
+        return None
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("old", [None, OLD])
+def test_killed_in_mid_upload(
+    site: WriteSite, model: StoreModel, tmp_path: Path, old: bytes | None
+) -> None:
+    if old is not None:
+        site.write("/s3/f", old)
+    model.set(latency_ms=1500)
+    commit = Commit(site, "/s3/f", CONTENT)
+    commit.start()
+    until(lambda: site.gateway.uploads(site.bucket))
+    site.sidecar.process.kill()
+    commit.join()
+    assert isinstance(commit.error, SidecarUnavailable)
+    assert stored(site, "f") == old
+    model.set(latency_ms=0)
+    with ProcessSidecar(site.directory, tmp_path / "log") as again:
+        client = again.await_client()
+        assert site.staged() == []
+        if old is None:
+            with pytest.raises(PathNotFound):
+                client.stat("/s3/f")
+        else:
+            assert site.read("/s3/f") == old
+        client.close()
+        assert site.write("/s3/f", CONTENT).length == len(CONTENT)
+        assert site.read("/s3/f") == CONTENT
+
+
+def test_killed_between_upload_and_publish(
+    site: WriteSite, model: StoreModel, tmp_path: Path
+) -> None:
+    """The store has it, and nobody was told: the old file is not served again."""
+    new = CONTENT[: 5 * MIB]
+    site.write("/s3/f", OLD)
+    assert site.read("/s3/f") == OLD
+    model.set(latency_ms=3000)
+    commit = Commit(site, "/s3/f", new)
+    commit.start()
+    until(lambda: stored(site, "f") == new)
+    site.sidecar.process.kill()
+    commit.join()
+    assert isinstance(commit.error, SidecarUnavailable)
+    model.set(latency_ms=0)
+    assert site.read("/s3/f") == new
+    with ProcessSidecar(site.directory, tmp_path / "log") as again:
+        again.await_client().close()
+        assert site.read("/s3/f") == new
+
+
+@pytest.mark.parametrize("size", [MIB, len(CONTENT)])
+def test_a_store_that_fails(site: WriteSite, model: StoreModel, size: int) -> None:
+    site.write("/s3/f", OLD)
+    model.set(fault=Fault("status", on="PUT", status=500))
+    with pytest.raises(MillpondError) as raised:
+        site.write("/s3/f", CONTENT[:size])
+    assert raised.value.name == "StoreUnavailable"
+    model.clear_faults()
+    assert site.read("/s3/f") == OLD
+    assert site.gateway.uploads(site.bucket) == []
+    assert site.staged() == []
+    site.write("/s3/f", CONTENT[:size])
+    assert site.read("/s3/f") == CONTENT[:size]
+
+
+def test_a_writer_that_dies(site: WriteSite) -> None:
+    with site.writer("/s3/f") as writer:
+        writer.write(CONTENT)
+        assert site.staged()
+    until(lambda: site.staged() == [])
+    assert stored(site, "f") is None
+
+
+def test_a_file_larger_than_the_cache(tmp_path: Path, s3_gateway: S3Gateway) -> None:
+    """A file larger than the cache can't be staged: NoSpace, and nothing of it remains."""
+    more = {"MILLPOND_CACHE_CAPACITY_BYTES": "64MiB"}
+    with ProcessSidecar(tmp_path / "cache", tmp_path / "log", **more) as sidecar:
+        sidecar.await_client().close()
+        site = WriteSite(sidecar, s3_gateway, tmp_path)
+        site.write("/s3/kept", CONTENT)
+        with pytest.raises(NoSpace):
+            site.write("/s3/large", CONTENT * 3)
+        until(lambda: site.staged() == [])
+        assert stored(site, "large") is None
+        assert stored(site, "kept") == CONTENT
+        site.write("/s3/after", CONTENT)
+        assert site.read("/s3/after") == CONTENT
+        site.close()
