@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH ?= fs
 PYTEST_ARGS ?=
+# Files of tests side by side. Each may hold a Spark or a Presto: 4 GiB of memory.
+WORKERS ?= 2
 
 export MILLPOND_TEST_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/millpond-test
 # The system's certificates count too: sites re-sign TLS.
@@ -75,7 +77,7 @@ test: $(ENV) java browser
 	@$(MAKE) pytest
 
 pytest: $(ENV)
-	$(BIN)/pytest -m 'not full' $(PYTEST_ARGS)
+	$(BIN)/pytest -m 'not full' -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 test-full: $(ENV) java browser
 	@$(MAKE) check
