@@ -76,6 +76,8 @@ test: $(ENV) java browser
 	@$(MAKE) jars-test
 	@$(MAKE) pytest
 
+# These JVMs live for seconds: the second compiler would take a third of their CPU time.
+pytest: export JDK_JAVA_OPTIONS ?= -XX:TieredStopAtLevel=1
 pytest: $(ENV)
 	$(BIN)/pytest -m 'not full' -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
