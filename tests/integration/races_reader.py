@@ -194,7 +194,7 @@ class Readers:
             task.store_options
             | {"endpoint": task.endpoint, "region": "us-east-1", "path_style": "true"}
         )
-        wire = S3Wire(options, s3_options.credentials(options), task.bucket)
+        wire = S3Wire(options, lambda: s3_options.credentials(options), task.bucket)
         key = f"data/{path.rpartition('/')[2]}"
         versions = set()
         try:
