@@ -31,6 +31,7 @@ def test_measurements_are_listed_by_name(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.full
 def test_fs_writes_every_declared_row(tmp_path: Path) -> None:
     out = tmp_path / "fs.json"
     assert fs.main(["--quick", "--work", str(tmp_path / "work"), "--out", str(out)]) == 0
@@ -68,6 +69,7 @@ def test_cold_writes_every_declared_row(tmp_path: Path) -> None:
 
 # fsspec's block cache leaves the file of its memory map open.
 @pytest.mark.filterwarnings("ignore:.*blockcache:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.full
 def test_python_writes_every_declared_row_and_reads_only_hits(tmp_path: Path) -> None:
     out = tmp_path / "python.json"
     assert python.main(["--quick", "--work", str(tmp_path / "work"), "--out", str(out)]) == 0

@@ -343,7 +343,7 @@ def test_stacks_are_told_while_the_loop_is_stuck(
 
 
 def test_a_signal_writes_the_stacks_to_the_log(tmp_path: Path) -> None:
-    """For when no Python runs at all: no thread of ours is needed."""
+    """For when the control service does not answer."""
     log = tmp_path / "log"
     env = {k: v for k, v in os.environ.items() if not k.startswith("MILLPOND_")}
     with log.open("wb") as out:

@@ -107,8 +107,10 @@ def test_the_namespace(site: Site) -> None:
 def test_a_sidecar_that_is_gone_is_passed_by(own_site: Site) -> None:
     """What is begun without it goes to the store; what has lost it is not written at all."""
     site = own_site
+    site.sidecar.run("mount", "add", "/m/in/other", site.store.uri, *site.store.options)
     with patient(site) as probe:
         write(probe, "/m/old", b"old")
+        write(probe, "/m/in/f", b"beside a mount")
         probe.ask("create", "lost", "/m/old", "overwrite")
         probe.ask("create", "o", "/m/lost", "new")
         send(probe, CONTENT)
@@ -122,6 +124,12 @@ def test_a_sidecar_that_is_gone_is_passed_by(own_site: Site) -> None:
         assert probe.ask("rename", "/m/direct", "/m/renamed") == ["true"]
         probe.open("/m/renamed")
         assert probe.read(100) == b"by the connector"
+        for verb in (("delete", "/m/in", "all"), ("rename", "/m/in", "/m/out")):
+            with pytest.raises(ProbeError) as met:
+                probe.ask(*verb)
+            assert met.value.kind == "MountConflictException"
+        probe.open("/m/in/f")
+        assert probe.read(100) == b"beside a mount"
         site.sidecar.start()
         names = {r.path.rsplit("/", 1)[1] for r in probe.list("/m")}
         assert names >= {"old", "renamed", "present"}

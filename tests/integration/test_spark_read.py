@@ -158,6 +158,24 @@ def test_bad_names_are_told_apart(site: Site, spark: SparkSession, copy: str) ->
     assert "millpond mount add" in str(raised.value)
 
 
+def test_what_spark_writes_is_read_back(site: Site, spark: SparkSession, copy: str) -> None:
+    """Hadoop's own committer, which renames; then no block is fetched to read it."""
+    source = spark.read.parquet(f"{site.direct(copy)}/flights").select("month", "carrier", "hour")
+    target = site.cached(f"{copy}-written")
+    wanted = sorted(map(tuple, source.collect()))
+    for _ in range(2):
+        source.write.mode("overwrite").partitionBy("month").parquet(f"{target}/parts")
+    source.write.parquet(f"{target}/plain")
+    with pytest.raises(Exception, match="PATH_ALREADY_EXISTS"):
+        source.write.parquet(f"{target}/plain")
+    source.limit(7).write.mode("append").parquet(f"{target}/plain")
+    parts = spark.read.parquet(f"{target}/parts").select("month", "carrier", "hour")
+    assert sorted(map(tuple, parts.collect())) == wanted
+    assert spark.read.parquet(f"{target}/plain").count() == len(wanted) + 7
+    stored = spark.read.parquet(f"{site.direct(f'{copy}-written')}/parts")
+    assert stored.count() == len(wanted)
+
+
 def wait_for_lease_to_end(site: Site) -> None:
     file = site.sidecar.cache_dir / "lease"
     while file.exists():

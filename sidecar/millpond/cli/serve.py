@@ -117,11 +117,19 @@ async def _run(settings: Settings, with_parent: bool) -> None:
     for number in signals:
         loop.add_signal_handler(number, ask_to_stop)
     with suppress(AttributeError, UnsupportedOperation):  # closed, or no file
-        # Needs no interpreter that works: for when not even `millpond stacks` is answered.
-        faulthandler.register(signal.SIGUSR1, file=sys.stderr.fileno(), all_threads=True)
+        _tell_stacks_at(signal.SIGUSR1, sys.stderr.fileno())
     await sidecar.start()
     notify(f"READY=1\nSTATUS=Serving {settings.cache_dir}")
     await sidecar.serve_forever()
+
+
+def _tell_stacks_at(number: signal.Signals, file: int) -> None:
+    """For when not even `millpond stacks` is answered.
+
+    By Python's own handler, which holds the interpreter: faulthandler's looks at stacks while other
+    threads change them, and may end the process.
+    """
+    signal.signal(number, lambda *_: faulthandler.dump_traceback(file, all_threads=True))
 
 
 def _await_end_of_input(ended: Callable[[], object]) -> None:

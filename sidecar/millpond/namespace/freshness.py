@@ -100,14 +100,12 @@ class Directory:
         return self.listing.find(name)
 
     def absent_ns(self, name: str) -> int:
-        """When the store was last seen to have nothing at or below ``name``; NEVER: not known.
+        """When a request about ``name`` last found nothing at or below it; NEVER: not known.
 
-        By a request about that name, or by a LIST of this directory that shows no such name.
+        What a listing merely does not show is asked for: who puts something into the store and then
+        names it for the first time finds it.
         """
         at_ns = self._absent.get(name, NEVER)
-        listing = self.listing if self.complete and name not in self._known else None
-        if listing is not None and self.validated_ns > at_ns and listing.find(name) is None:
-            at_ns = self.validated_ns
         return at_ns if at_ns > self._appeared.get(name, NEVER) else NEVER
 
     def absent(self, name: str, began_ns: int, now_ns: int) -> None:

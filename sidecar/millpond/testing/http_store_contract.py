@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from abc import abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -133,7 +134,11 @@ class HttpStoreContract(UnderStoreContract):
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(work, range(10)))
-        served = site.model.counters()
+        until = time.monotonic() + 10
+        # The model counts bytes after it has sent them.
+        while (served := site.model.counters()).bytes["GET"] < store.counters.bytes_read:
+            assert time.monotonic() < until
+            time.sleep(0.01)
         now = (store.counters.head, store.counters.list, store.counters.get)
         sent = tuple(n - b for n, b in zip(now, before, strict=True))
         assert sent == tuple(served.requests[kind] for kind in ("HEAD", "LIST", "GET"))

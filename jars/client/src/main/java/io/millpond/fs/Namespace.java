@@ -114,6 +114,9 @@ final class Namespace {
         /** The mount that covers a path; MountNotFound names those there are. */
         Mount mount(String path) throws IOException {
             Mount mount = table.find(path);
+            if (mount == null && dir != null) {
+                mount = dir.mountsNow().find(path); // it may have been added a moment ago
+            }
             if (mount != null) {
                 return mount;
             }

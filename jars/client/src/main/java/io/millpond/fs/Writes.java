@@ -86,6 +86,7 @@ final class Writes {
             if (!through(() -> changes.rename(source, target), false, source, target)) {
                 try {
                     FileSystem system = system(source);
+                    system(target);
                     if (!mount(source).path().equals(mount(target).path())) {
                         throw new AcrossMountsException(
                                 source + " can't be renamed to " + target,
@@ -206,9 +207,12 @@ final class Writes {
                     "the mount " + mount.path() + " is read-only",
                     "Mount it without -o read_only=true");
         }
-        if (mount.path().equals(path)) {
+        boolean leads = !namespace.look().table().mountPoints(path).isEmpty();
+        if (leads || mount.path().equals(path)) {
             throw new MountConflictException(
-                    path + " can't be changed", "it is a mount", "Change what is in it");
+                    path + " can't be changed",
+                    "it is a mount, or mounts lie below it",
+                    "Change what is in it");
         }
         FileSystem system = stores.of(mount).connector().system();
         if (system == null) {
