@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from millpond.errors import MillpondError, NoSpace, PathNotFound, SidecarUnavailable
+from millpond.errors import FileChanged, MillpondError, NoSpace, PathNotFound, SidecarUnavailable
 from millpond.model.sizes import MIB
 from millpond.testing.store_model import Fault, StoreModel
 from tests.fixtures.sidecar import ProcessSidecar
@@ -63,14 +63,14 @@ class Commit(threading.Thread):
 
 
 def stored(site: WriteSite, key: str) -> bytes | None:
-    """What the store has, past the sidecar."""
+    """What the store has, past the sidecar; None also where that changes just now."""
     from millpond.under.registry import open_store
 
     store, prefix = open_store(f"s3://{site.bucket}/data", site.gateway.mount_options())
     try:
         found = store.stat(f"{prefix}/{key}")
         return b"".join(map(bytes, store.read(found.key, 0, found.length, found.version)))
-    except PathNotFound:
+    except (PathNotFound, FileChanged):
         return None
     finally:
         store.close()
