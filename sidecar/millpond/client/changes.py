@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from glob import has_magic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
@@ -43,20 +44,14 @@ class Changes(AbstractFileSystem):  # type: ignore[misc]
         raise NotImplementedError
 
     def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:
-        with errors():
-            if self.exists(path):
-                raise AlreadyExists(f"{path} exists")
-            self._made(path)
+        self.makedirs(path)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
         with errors():
             if not exist_ok and self.exists(path):
                 raise AlreadyExists(f"{path} exists")
-            self._made(path)
-
-    def _made(self, path: str) -> None:
-        name = self._strip_protocol(path)
-        self._change(name, lambda c: c.mkdirs(name), lambda s, key: s.mkdirs(key))
+            name = self._strip_protocol(path)
+            self._change(name, lambda c: c.mkdirs(name), lambda s, key: s.mkdirs(key))
 
     def rmdir(self, path: str) -> None:
         self._delete(path, recursive=False)
@@ -252,8 +247,3 @@ def _writer(fs: Changes, path: str, *, overwrite: bool) -> StagedWriter | Direct
     except BaseException:
         client.close()
         raise
-
-
-def has_magic(path: str) -> bool:
-    """Whether a path is a pattern."""
-    return any(c in path for c in "*?[")

@@ -45,7 +45,7 @@ class Surprise(BytesSource):
         object.__setattr__(self, "_act", lambda: site.put(key, b"foreign"))
 
     def read(self, start: int, end: int) -> Buffer:
-        act, _ = self.__dict__.pop("_act", None), None
+        act = self.__dict__.pop("_act", None)
         if act is not None:
             act()
         return super().read(start, end)
