@@ -19,26 +19,14 @@ from millpond.errors import FileChanged
 from millpond.model.block import page_offset
 from millpond.model.paths import block_name
 from millpond.model.sizes import MIB, PAGE_BYTES
-from tests.fixtures.python_client import PythonSite
-from tests.fixtures.sidecar import ProcessSidecar
+from tests.fixtures.python_client import site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from tests.fixtures.python_client import PythonSite
 
-    from millpond.testing.s3_gateway import S3Gateway
-
+__all__ = ["site"]
 CONTENT = random.Random(7).randbytes(20 * MIB + 4_321)
 OTHER = random.Random(8).randbytes(len(CONTENT))
-
-
-@pytest.fixture
-def site(tmp_path: Path, s3_gateway: S3Gateway) -> Iterator[PythonSite]:
-    directory = tmp_path / "cache"
-    with ProcessSidecar(directory, tmp_path / "log") as sidecar:
-        site = PythonSite(directory, s3_gateway, sidecar)
-        yield site
-        site.close()
 
 
 def test_a_warm_read_calls_nobody(site: PythonSite) -> None:

@@ -10,25 +10,15 @@ import pytest
 
 from millpond.errors import Conflict, SidecarUnavailable
 from millpond.model.sizes import MIB
-from tests.fixtures.python_client import PythonSite
-from tests.fixtures.sidecar import ProcessSidecar
+from tests.fixtures.python_client import site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from millpond.testing.s3_gateway import S3Gateway
+    from tests.fixtures.python_client import PythonSite
 
+__all__ = ["site"]
 CONTENT = random.Random(7).randbytes(20 * MIB + 4_321)
-
-
-@pytest.fixture
-def site(tmp_path: Path, s3_gateway: S3Gateway) -> Iterator[PythonSite]:
-    directory = tmp_path / "cache"
-    with ProcessSidecar(directory, tmp_path / "log") as sidecar:
-        site = PythonSite(directory, s3_gateway, sidecar)
-        yield site
-        site.close()
 
 
 def test_what_fsspec_writes(site: PythonSite, tmp_path: Path) -> None:
