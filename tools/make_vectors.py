@@ -60,6 +60,15 @@ def layout_vectors() -> dict[str, object]:
         store_path, fid, "etag:5", 5, 1_700_000_000_123, 10**15, BOOT, False, b"\0\1", b"hello"
     )
     large = records.Meta(store_path, fid, "etag:200000", 200_000, -1, 0, BOOT, True)
+    born = "born:000102030405060708090a0b0c0d0e0f"
+    born_id = paths.file_id(store_path, born)
+    pending = records.Meta(
+        store_path, born_id, born, 70_000, 1_700_000_000_123, 10**15, BOOT, pending=True
+    )
+    persisted = records.Meta(
+        store_path, born_id, born, 3, 1_700_000_000_123, 10**15, BOOT,
+        content=b"abc", store_version="etag:3",
+    )  # fmt: skip
     stamp = records.DirStamp("0123456789abcdef/bucket/a b", 2**62, 12345, BOOT)
     lease = records.Lease(10**15, BOOT, 2**64 - 1, 2**63 + 1, 4242, 1, 3)
     return {
@@ -75,13 +84,17 @@ def layout_vectors() -> dict[str, object]:
             "store_path": store_path, "file_id": fid.hex(), "version": "etag:5", "length": 5,
             "mtime_ms": 1_700_000_000_123, "validated_ns": 10**15, "boot_id": BOOT.hex(),
             "weak": False, "places": "0001", "content": b"hello".hex(),
+            "pending": False, "store_version": "",
             "record": small.pack(crc32c).hex(),
         },
         "meta_large": {
             "store_path": store_path, "file_id": fid.hex(), "version": "etag:200000",
             "length": 200_000, "mtime_ms": -1, "validated_ns": 0, "boot_id": BOOT.hex(),
-            "weak": True, "places": "", "content": None, "record": large.pack(crc32c).hex(),
+            "weak": True, "places": "", "content": None, "pending": False, "store_version": "",
+            "record": large.pack(crc32c).hex(),
         },
+        "meta_pending": _born(pending),
+        "meta_persisted": _born(persisted),
         "dir": {
             "store_path": stamp.store_path, "validated_ns": 2**62, "covers_from_ns": 12345,
             "boot_id": BOOT.hex(), "record": stamp.pack(crc32c).hex(),
@@ -93,6 +106,17 @@ def layout_vectors() -> dict[str, object]:
         },
         "epochs_head": records.pack_epochs(0x0102030405060708)[:32].hex(),
         "mounts": {"table": "0a00", "record": records.pack_mounts(b"\n\0", crc32c).hex()},
+    }  # fmt: skip
+
+
+def _born(meta: records.Meta) -> dict[str, object]:
+    return {
+        "store_path": meta.store_path, "file_id": meta.file_id.hex(), "version": meta.version,
+        "length": meta.length, "mtime_ms": meta.mtime_ms, "validated_ns": meta.validated_ns,
+        "boot_id": BOOT.hex(), "weak": False, "places": "",
+        "content": None if meta.content is None else meta.content.hex(),
+        "pending": meta.pending, "store_version": meta.store_version,
+        "record": meta.pack(crc32c).hex(),
     }  # fmt: skip
 
 

@@ -259,6 +259,37 @@ class SessionLost(MillpondError):
     status = "ABORTED"
 
 
+class PendingUnreachable(MillpondError):
+    """What the path has can't be known: its mount holds data that the store does not have yet, and
+    the sidecar that knows it is not to be reached. The store's older answer is not given."""
+
+    code = 33
+    status = "UNAVAILABLE"
+    retriable = True
+
+
+class DataLost(MillpondError):
+    """Acknowledged data that the store never got is gone from the disk. Nothing older is given."""
+
+    code = 34
+    status = "DATA_LOSS"
+
+
+class BatchEnded(MillpondError):
+    """The batch is not open: it was committed, aborted, or dropped because nobody asked for it."""
+
+    code = 35
+    status = "FAILED_PRECONDITION"
+
+
+class NotPersisted(MillpondError):
+    """What is pending there did not get into the store within the time the call may wait."""
+
+    code = 36
+    status = "UNAVAILABLE"
+    retriable = True
+
+
 def _tree(root: type[MillpondError]) -> list[type[MillpondError]]:
     return [root, *(c for sub in root.__subclasses__() for c in _tree(sub))]
 

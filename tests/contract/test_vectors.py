@@ -30,6 +30,8 @@ def test_bad_uris_are_refused(uri):
 PARSERS = {
     "meta_small": lambda b: records.Meta.parse(b, crc32c),
     "meta_large": lambda b: records.Meta.parse(b, crc32c),
+    "meta_pending": lambda b: records.Meta.parse(b, crc32c),
+    "meta_persisted": lambda b: records.Meta.parse(b, crc32c),
     "dir": lambda b: records.DirStamp.parse(b, crc32c),
     "lease": lambda b: records.Lease.parse(b, crc32c),
     "mounts": lambda b: records.parse_mounts(b, crc32c),

@@ -9,9 +9,11 @@ Meta, format 1::
 
     0   8 magic "MPONDMET"   8 4 format   12 4 record length
     16 16 file id           32 8 file length         40 8 mtime, ms since 1970 (signed)
-    48  8 validated at, ns  56 16 boot id            72 4 flags (1: content inline; 2: weak version)
-    76  4 store path bytes  80 4 version bytes       84 4 places   88 4 inline bytes   92 4 zero
-    96  … store path, version, places (one disk index per section; none: all on disk 0), content
+    48  8 validated at, ns  56 16 boot id            72 4 flags (1: content inline; 2: weak version;
+    76  4 store path bytes  80 4 version bytes             4: pending, the store does not have it)
+    84  4 places            88 4 inline bytes        92 4 store version bytes
+    96  … store path, version, store version (what the store calls a version born here; else empty),
+        places (one disk index per section; none: all on disk 0), content
     end 4 CRC32C
 
 Directory stamp, format 1::
@@ -70,7 +72,7 @@ _META = struct.Struct("<8sII16sQqQ16sIIIIII")
 _DIR = struct.Struct("<8sIIQQ16sII")
 _LEASE = struct.Struct("<8sIIQQ16sQQIHHQ")
 _EPOCHS = struct.Struct("<8sIIQ")
-_INLINE, _WEAK = 1, 2
+_INLINE, _WEAK, _PENDING = 1, 2, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,8 @@ class Meta:
     """One version of one file: what ``open`` needs. ``content`` holds the whole of a small file.
 
     ``file_id``, ``version``, ``length`` and ``mtime_ms`` are constant per version; the stamp, the
-    places and whether the content is here may change.
+    places and whether the content is here may change. A version born here is ``pending`` until the
+    store has it; from then on ``store_version`` says what the store calls it.
     """
 
     store_path: str
@@ -91,16 +94,20 @@ class Meta:
     weak: bool = False
     places: bytes = b""
     content: bytes | None = field(default=None, repr=False)
+    pending: bool = False
+    store_version: str = ""
 
     def pack(self, crc: Crc) -> bytes:
         path, version, content = self.store_path.encode(), self.version.encode(), self.content
+        store_version = self.store_version.encode()
         flags = (_INLINE if content is not None else 0) | (_WEAK if self.weak else 0)
-        body = path + version + self.places + (content or b"")
+        flags |= _PENDING if self.pending else 0
+        body = path + version + store_version + self.places + (content or b"")
         size = _META.size + len(body) + 4
         head = _META.pack(
             b"MPONDMET", FORMAT, size, self.file_id, self.length, self.mtime_ms,
             self.validated_ns, self.boot_id, flags, len(path), len(version), len(self.places),
-            len(content or b""), 0,
+            len(content or b""), len(store_version),
         )  # fmt: skip
         return _seal(head + body, crc)
 
@@ -109,11 +116,12 @@ class Meta:
         """Raises UnknownFormat, or Corrupt for whatever else is wrong."""
         _check(data, b"MPONDMET", _META.size, crc)
         (_, _, _, fid, length, mtime, at, boot, flags, n_path, n_version, n_places, n_content,
-         _) = _META.unpack_from(data)  # fmt: skip
-        if _META.size + n_path + n_version + n_places + n_content + 4 != len(data):
+         n_store) = _META.unpack_from(data)  # fmt: skip
+        if _META.size + n_path + n_version + n_store + n_places + n_content + 4 != len(data):
             raise Corrupt("meta record contradicts itself", cause="part lengths")
         at_version = _META.size + n_path
-        at_places = at_version + n_version
+        at_store = at_version + n_version
+        at_places = at_store + n_store
         at_content = at_places + n_places
         content = data[at_content : at_content + n_content] if flags & _INLINE else None
         if content is not None and (n_content != length or n_content > INLINE_FILE_BYTES):
@@ -121,7 +129,7 @@ class Meta:
         return Meta(
             store_path=_text(data[_META.size : at_version]),
             file_id=fid,
-            version=_text(data[at_version:at_places]),
+            version=_text(data[at_version:at_store]),
             length=length,
             mtime_ms=mtime,
             validated_ns=at,
@@ -129,6 +137,8 @@ class Meta:
             weak=bool(flags & _WEAK),
             places=data[at_places:at_content],
             content=content,
+            pending=bool(flags & _PENDING),
+            store_version=_text(data[at_store:at_places]),
         )
 
 

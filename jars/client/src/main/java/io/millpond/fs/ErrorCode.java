@@ -33,7 +33,11 @@ public enum ErrorCode {
     ALREADY_EXISTS(29, "AlreadyExists", false, AlreadyExistsException::new),
     DIRECTORY_NOT_EMPTY(30, "DirectoryNotEmpty", false, DirectoryNotEmptyException::new),
     ACROSS_MOUNTS(31, "AcrossMounts", false, AcrossMountsException::new),
-    SESSION_LOST(32, "SessionLost", false, SessionLostException::new);
+    SESSION_LOST(32, "SessionLost", false, SessionLostException::new),
+    PENDING_UNREACHABLE(33, "PendingUnreachable", true, PendingUnreachableException::new),
+    DATA_LOST(34, "DataLost", false, DataLostException::new),
+    BATCH_ENDED(35, "BatchEnded", false, BatchEndedException::new),
+    NOT_PERSISTED(36, "NotPersisted", true, NotPersistedException::new);
 
     private static final ErrorCode[] BY_CODE = new ErrorCode[values().length + 1];
 

@@ -9,11 +9,13 @@ public final class Meta {
     private static final int FIXED_BYTES = 96;
     private static final int INLINE = 1;
     private static final int WEAK = 2;
+    private static final int PENDING = 4;
     private static final int OVERHEAD_BYTES = 400;
 
     private final String storePath;
     private final FileId fileId;
     private final String version;
+    private final String storeVersion;
     private final long length;
     private final long mtimeMs;
     private final long validatedNs;
@@ -22,9 +24,16 @@ public final class Meta {
     private final byte[] places;
     private final byte[] content;
 
-    private Meta(ByteBuffer view, String storePath, String version, byte[] places, byte[] content) {
+    private Meta(
+            ByteBuffer view,
+            String storePath,
+            String version,
+            String storeVersion,
+            byte[] places,
+            byte[] content) {
         this.storePath = storePath;
         this.version = version;
+        this.storeVersion = storeVersion;
         this.places = places;
         this.content = content;
         fileId = FileId.of(view.array(), 16);
@@ -38,6 +47,7 @@ public final class Meta {
     private Meta(Meta other, byte[] content) {
         storePath = other.storePath;
         version = other.version;
+        storeVersion = other.storeVersion;
         places = other.places;
         fileId = other.fileId;
         length = other.length;
@@ -51,7 +61,7 @@ public final class Meta {
     /** Throws UnknownFormat, or Corrupt for whatever else is wrong. */
     public static Meta parse(byte[] data) throws MillpondException {
         ByteBuffer view = Record.check(data, "MPONDMET", FIXED_BYTES);
-        int[] parts = new int[4];
+        int[] parts = new int[5];
         long size = FIXED_BYTES + Record.CRC_BYTES;
         for (int i = 0; i < parts.length; i++) {
             parts[i] = view.getInt(76 + 4 * i);
@@ -61,7 +71,8 @@ public final class Meta {
             throw Record.corrupt("meta record contradicts itself", "part lengths");
         }
         int atVersion = FIXED_BYTES + parts[0];
-        int atPlaces = atVersion + parts[1];
+        int atStore = atVersion + parts[1];
+        int atPlaces = atStore + parts[4];
         int atContent = atPlaces + parts[2];
         boolean inline = (view.getInt(72) & INLINE) != 0;
         long length = view.getLong(32);
@@ -75,6 +86,7 @@ public final class Meta {
                 view,
                 Record.text(data, FIXED_BYTES, parts[0]),
                 Record.text(data, atVersion, parts[1]),
+                Record.text(data, atStore, parts[4]),
                 Arrays.copyOfRange(data, atPlaces, atContent),
                 inline ? Arrays.copyOfRange(data, atContent, atContent + parts[3]) : null);
     }
@@ -87,9 +99,19 @@ public final class Meta {
         return fileId;
     }
 
-    /** What the store calls this content. */
+    /** What the store calls this content, or a name from here where it was born here. */
     public String version() {
         return version;
+    }
+
+    /** What the store calls a version that was born here; empty for others, and while pending. */
+    public String storeVersion() {
+        return storeVersion;
+    }
+
+    /** Whether the store does not have this content yet. */
+    public boolean pending() {
+        return (flags & PENDING) != 0;
     }
 
     public long length() {
@@ -155,7 +177,7 @@ public final class Meta {
 
     /** About what this object takes in memory. */
     int weightBytes() {
-        int text = 2 * (storePath.length() + version.length());
+        int text = 2 * (storePath.length() + version.length() + storeVersion.length());
         return OVERHEAD_BYTES + text + places.length + (content == null ? 0 : content.length);
     }
 }

@@ -121,6 +121,19 @@ class VectorsTest {
         assertFalse(second.inline());
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"meta_pending", "meta_persisted"})
+    void metaOfWhatWasBornHereIsRead(String name) throws IOException {
+        JsonNode vector = Vectors.read("layouts.json").get(name);
+        Meta meta = Meta.parse(Vectors.bytes(vector.get("record")));
+        check(vector, meta);
+        check(vector, meta.bare());
+        assertEquals(vector.get("content").isNull(), meta.content() == null);
+        if (meta.content() != null) {
+            assertEquals(ByteBuffer.wrap(Vectors.bytes(vector.get("content"))), meta.content());
+        }
+    }
+
     private static void check(JsonNode vector, Meta meta) {
         assertEquals(vector.get("store_path").textValue(), meta.storePath());
         assertEquals(vector.get("file_id").textValue(), meta.fileId().toString());
@@ -130,6 +143,8 @@ class VectorsTest {
         assertEquals(vector.get("validated_ns").longValue(), meta.validatedNs());
         assertEquals(vector.get("boot_id").textValue(), Names.hex(meta.bootId().bytes()));
         assertEquals(vector.get("weak").booleanValue(), meta.weak());
+        assertEquals(vector.get("pending").booleanValue(), meta.pending());
+        assertEquals(vector.get("store_version").textValue(), meta.storeVersion());
     }
 
     @Test
@@ -191,7 +206,7 @@ class VectorsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"meta_small", "meta_large", "dir", "lease", "mounts"})
+    @ValueSource(strings = {"meta_small", "meta_large", "meta_persisted", "dir", "lease", "mounts"})
     void everyFlippedBitOfARecordIsFound(String name) throws IOException {
         byte[] good = Vectors.bytes(Vectors.read("layouts.json").get(name).get("record"));
         parse(name, good);
