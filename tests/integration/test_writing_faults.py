@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from millpond.errors import FileChanged, MillpondError, NoSpace, PathNotFound, SidecarUnavailable
 from millpond.model.sizes import MIB
 from millpond.testing.store_model import Fault, StoreModel
+from millpond.wire.local_client import LocalClient
 from tests.fixtures.sidecar import ProcessSidecar
 from tests.fixtures.write_site import WriteSite
 
@@ -138,6 +140,35 @@ def test_a_store_that_fails(site: WriteSite, model: StoreModel, size: int) -> No
     assert site.staged() == []
     site.write("/s3/f", CONTENT[:size])
     assert site.read("/s3/f") == CONTENT[:size]
+
+
+def test_a_silent_store_holds_up_its_own_writers_alone(site: WriteSite, model: StoreModel) -> None:
+    """More changes than there are threads wait for one store; another's are made meanwhile."""
+    answered: list[int] = []
+
+    def change(number: int) -> None:
+        with LocalClient.connect(site.directory, silence_s=60) as client:
+            if number % 2:
+                client.mkdirs(f"/s3/d{number}")
+            else:
+                with suppress(PathNotFound):
+                    client.delete(f"/s3/absent{number}")
+        answered.append(number)
+
+    model.set(latency_ms=8000)
+    before = sum(model.counters().requests.values())
+    writers = [threading.Thread(target=change, args=[number]) for number in range(160)]
+    for writer in writers:
+        writer.start()
+    until(lambda: sum(model.counters().requests.values()) >= before + 32)
+    site.client.mkdirs("/local/d")
+    site.client.rename("/local/d", "/local/e")
+    site.client.delete("/local/e")
+    assert not answered
+    model.set(latency_ms=0)
+    for writer in writers:
+        writer.join()
+    assert len(answered) == 160
 
 
 def test_a_writer_that_dies(site: WriteSite) -> None:

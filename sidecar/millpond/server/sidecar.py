@@ -40,7 +40,8 @@ log = logging.getLogger(__name__)
 DISK_THREADS = 4
 LOOKUP_THREADS = 64
 LOOKUPS_PER_STORE = 16
-UPLOAD_THREADS = 16
+UPLOAD_THREADS = 32
+UPLOADS_PER_STORE = 16
 STOP_S = 10.0
 """Time that running fetches and look-ups get at a stop; what lasts longer is left behind."""
 SWITCH_INTERVAL_S = 0.00003
@@ -189,7 +190,7 @@ class Sidecar:
         s = self.settings
         self._disk = Workers("disk", DISK_THREADS)
         self._lookups = Workers("lookup", LOOKUP_THREADS, share=LOOKUPS_PER_STORE)
-        self._uploads = Workers("upload", UPLOAD_THREADS)
+        self._uploads = Workers("upload", UPLOAD_THREADS, share=UPLOADS_PER_STORE)
         self._fills = FillService(
             loop, self.store, self.namespace, self.metrics, limits_of(s),
             disk=self._disk, lookups=self._lookups, max_pending=max_pending(s),

@@ -161,11 +161,9 @@ class Verbs:
             case "report":
                 self._report(call, request.report)
             case "begin" | "abort" | "mkdirs" | "set_times":
-                write = partial(self._write, verb)
-                self._lookups.submit(partial(self._in_thread, call, write, getattr(request, verb)))
+                self._change(self._lookups, call, verb, getattr(request, verb))
             case "commit" | "rename" | "delete":  # as long as what they move is large
-                write = partial(self._write, verb)
-                self._uploads.submit(partial(self._in_thread, call, write, getattr(request, verb)))
+                self._change(self._uploads, call, verb, getattr(request, verb))
             case "invalidate":
                 changed = partial(self._in_thread, call, self._invalidate, request.invalidate)
                 self._disk.submit(changed)
@@ -178,10 +176,16 @@ class Verbs:
                     )
                 )
 
+    # One store that is slow must not take the threads of all others.
+
     def _look_up(self, call: Call, handler: Callable[[Call, Any], bytes], request: Any) -> None:
-        """One store that is slow must not take the threads of all others."""
         store = self._namespace.store_of(request.path)
         self._lookups.submit(partial(self._in_thread, call, handler, request), of=store or None)
+
+    def _change(self, workers: Workers, call: Call, verb: str, request: Any) -> None:
+        path = self.writing.path_of(call.owner, verb, request)
+        job = partial(self._in_thread, call, partial(self._write, verb), request)
+        workers.submit(job, of=self._namespace.store_of(path) or None)
 
     def _in_thread(self, call: Call, handler: Callable[[Call, Any], bytes], request: Any) -> None:
         """[thread] Run a handler that blocks; its frame is the last reply."""

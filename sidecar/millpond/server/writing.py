@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from millpond import metrics as m
 from millpond.errors import (
@@ -47,6 +47,18 @@ class Writing:
         self._store, self._namespace = store, namespace
         self._count = count
         self.writes = Writes()
+
+    def path_of(self, owner: int, verb: str, request: Any) -> str:
+        """[loop] What a request is about, unchecked; "" where that is no path of a store."""
+        match verb:
+            case "rename":
+                return str(request.source)
+            case "commit":
+                return self.writes.path(owner, request.write)
+            case "abort":
+                return ""
+            case _:
+                return str(request.path)
 
     # One file.
 

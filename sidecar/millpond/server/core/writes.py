@@ -87,6 +87,13 @@ class Writes:
             session.open[write.number] = write
             return write
 
+    def path(self, owner: int, number: int) -> str:
+        """The path of an open write; "" where there is none."""
+        with self._lock:
+            session = self._sessions.get(owner)
+            write = session.open.get(number) if session is not None else None
+            return write.path if write is not None else ""
+
     def session(self, owner: int, number: int) -> str:
         """The name of the session's staging directory. Raises SessionLost."""
         with self._lock:
