@@ -104,7 +104,8 @@ def test_a_package_exports_what_it_says(name: str) -> None:
 
 def test_generated_frames_are_what_the_proto_says(tmp_path: Path) -> None:
     wire = ROOT / "sidecar/millpond/wire"
-    command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{wire}", "millpond.proto"]
+    protos = sorted(p.name for p in wire.glob("*.proto"))
+    command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{wire}", *protos]
     command += [f"--python_out={tmp_path}", f"--pyi_out={tmp_path}"]
     subprocess.run(command, check=True, capture_output=True)
     for made in tmp_path.iterdir():

@@ -1,4 +1,5 @@
-"""What the sidecar must not forget: mounts and pins, in SQLite; on disk before it counts."""
+"""What the sidecar must not forget: mounts, pins and pending data, in SQLite; on disk before it
+counts."""
 
 from __future__ import annotations
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-SCHEMA = 1
+PLAIN_SCHEMA = 1
+PENDING_SCHEMA = 2
+"""While there is pending data: a release that knows none of it would show older files."""
+SCHEMA = PENDING_SCHEMA
 _CREATE = """
 CREATE TABLE mounts (
   path TEXT PRIMARY KEY,
@@ -111,7 +115,7 @@ class Database:
             db.execute("BEGIN IMMEDIATE")
             if db.execute("PRAGMA user_version").fetchone()[0] == 0:
                 db.execute(_CREATE)
-                db.execute(f"PRAGMA user_version = {SCHEMA}")
+                self.set_schema(db, PLAIN_SCHEMA)
             db.execute("COMMIT")
         db.executescript(_PINS)
 
@@ -134,17 +138,29 @@ class Database:
                 return False
             for suffix in ("-wal", "-shm"):  # of the deleted file: not this one's
                 self.file.with_name(self.file.name + suffix).unlink(missing_ok=True)
-            pins = self._db.execute("SELECT * FROM pins").fetchall()  # the deleted file has them
-            pinned = self._db.execute("SELECT * FROM pinned").fetchall()
             healed = self._open()
+            self._db.backup(healed)  # the deleted file has pins and pending data
             self._db.close()
             self._db = healed
             values = [(*row[:-1], json.dumps(row.options)) for row in rows]
             with self._change():
                 self._db.executemany(_INSERT, values)
-                self._db.executemany(_PIN, pins)
-                self._db.executemany(_PINNED, pinned)
         return True
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for one transaction: on disk when the block ends, nothing if it raises.
+
+        What sqlite3 raises is the caller's.
+        """
+        with self._lock, self._change():
+            yield self._db
+
+    @staticmethod
+    def set_schema(db: sqlite3.Connection, schema: int) -> None:
+        """Within a transaction, too."""
+        if db.execute("PRAGMA user_version").fetchone()[0] != schema:
+            db.execute(f"PRAGMA user_version = {schema}")
 
     def remove(self, path: str) -> None:
         with self._lock:
@@ -196,10 +212,11 @@ class Database:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk has ended it already
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     def close(self) -> None:
         with self._lock:

@@ -57,7 +57,7 @@ NOT_CACHEABLE: BlockState
 EXPIRED: BlockState
 
 class Request(_message.Message):
-    __slots__ = ("id", "hello", "stat", "list", "fill", "locate", "report", "invalidate", "begin", "commit", "abort", "rename", "delete", "mkdirs", "set_times")
+    __slots__ = ("id", "hello", "stat", "list", "fill", "locate", "report", "invalidate", "begin", "commit", "abort", "rename", "delete", "mkdirs", "set_times", "batch_begin", "batch_replace", "batch_commit", "batch_abort")
     ID_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
     STAT_FIELD_NUMBER: _ClassVar[int]
@@ -73,6 +73,10 @@ class Request(_message.Message):
     DELETE_FIELD_NUMBER: _ClassVar[int]
     MKDIRS_FIELD_NUMBER: _ClassVar[int]
     SET_TIMES_FIELD_NUMBER: _ClassVar[int]
+    BATCH_BEGIN_FIELD_NUMBER: _ClassVar[int]
+    BATCH_REPLACE_FIELD_NUMBER: _ClassVar[int]
+    BATCH_COMMIT_FIELD_NUMBER: _ClassVar[int]
+    BATCH_ABORT_FIELD_NUMBER: _ClassVar[int]
     id: int
     hello: HelloRequest
     stat: StatRequest
@@ -88,10 +92,14 @@ class Request(_message.Message):
     delete: DeleteRequest
     mkdirs: MkdirsRequest
     set_times: SetTimesRequest
-    def __init__(self, id: _Optional[int] = ..., hello: _Optional[_Union[HelloRequest, _Mapping]] = ..., stat: _Optional[_Union[StatRequest, _Mapping]] = ..., list: _Optional[_Union[ListRequest, _Mapping]] = ..., fill: _Optional[_Union[FillRequest, _Mapping]] = ..., locate: _Optional[_Union[LocateRequest, _Mapping]] = ..., report: _Optional[_Union[ReportRequest, _Mapping]] = ..., invalidate: _Optional[_Union[InvalidateRequest, _Mapping]] = ..., begin: _Optional[_Union[BeginRequest, _Mapping]] = ..., commit: _Optional[_Union[CommitRequest, _Mapping]] = ..., abort: _Optional[_Union[AbortRequest, _Mapping]] = ..., rename: _Optional[_Union[RenameRequest, _Mapping]] = ..., delete: _Optional[_Union[DeleteRequest, _Mapping]] = ..., mkdirs: _Optional[_Union[MkdirsRequest, _Mapping]] = ..., set_times: _Optional[_Union[SetTimesRequest, _Mapping]] = ...) -> None: ...
+    batch_begin: BatchBeginRequest
+    batch_replace: BatchReplaceRequest
+    batch_commit: BatchCommitRequest
+    batch_abort: BatchAbortRequest
+    def __init__(self, id: _Optional[int] = ..., hello: _Optional[_Union[HelloRequest, _Mapping]] = ..., stat: _Optional[_Union[StatRequest, _Mapping]] = ..., list: _Optional[_Union[ListRequest, _Mapping]] = ..., fill: _Optional[_Union[FillRequest, _Mapping]] = ..., locate: _Optional[_Union[LocateRequest, _Mapping]] = ..., report: _Optional[_Union[ReportRequest, _Mapping]] = ..., invalidate: _Optional[_Union[InvalidateRequest, _Mapping]] = ..., begin: _Optional[_Union[BeginRequest, _Mapping]] = ..., commit: _Optional[_Union[CommitRequest, _Mapping]] = ..., abort: _Optional[_Union[AbortRequest, _Mapping]] = ..., rename: _Optional[_Union[RenameRequest, _Mapping]] = ..., delete: _Optional[_Union[DeleteRequest, _Mapping]] = ..., mkdirs: _Optional[_Union[MkdirsRequest, _Mapping]] = ..., set_times: _Optional[_Union[SetTimesRequest, _Mapping]] = ..., batch_begin: _Optional[_Union[BatchBeginRequest, _Mapping]] = ..., batch_replace: _Optional[_Union[BatchReplaceRequest, _Mapping]] = ..., batch_commit: _Optional[_Union[BatchCommitRequest, _Mapping]] = ..., batch_abort: _Optional[_Union[BatchAbortRequest, _Mapping]] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ("id", "more", "error", "hello", "stat", "list", "progress", "fill", "locate", "report", "invalidate", "begin", "commit", "rename", "done")
+    __slots__ = ("id", "more", "error", "hello", "stat", "list", "progress", "fill", "locate", "report", "invalidate", "begin", "commit", "rename", "done", "batch_begin")
     ID_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
@@ -107,6 +115,7 @@ class Reply(_message.Message):
     COMMIT_FIELD_NUMBER: _ClassVar[int]
     RENAME_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
+    BATCH_BEGIN_FIELD_NUMBER: _ClassVar[int]
     id: int
     more: bool
     error: Error
@@ -122,7 +131,8 @@ class Reply(_message.Message):
     commit: CommitReply
     rename: RenameReply
     done: DoneReply
-    def __init__(self, id: _Optional[int] = ..., more: _Optional[bool] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., hello: _Optional[_Union[HelloReply, _Mapping]] = ..., stat: _Optional[_Union[FileInfo, _Mapping]] = ..., list: _Optional[_Union[ListReply, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., fill: _Optional[_Union[FillReply, _Mapping]] = ..., locate: _Optional[_Union[LocateReply, _Mapping]] = ..., report: _Optional[_Union[ReportReply, _Mapping]] = ..., invalidate: _Optional[_Union[InvalidateReply, _Mapping]] = ..., begin: _Optional[_Union[BeginReply, _Mapping]] = ..., commit: _Optional[_Union[CommitReply, _Mapping]] = ..., rename: _Optional[_Union[RenameReply, _Mapping]] = ..., done: _Optional[_Union[DoneReply, _Mapping]] = ...) -> None: ...
+    batch_begin: BatchBeginReply
+    def __init__(self, id: _Optional[int] = ..., more: _Optional[bool] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., hello: _Optional[_Union[HelloReply, _Mapping]] = ..., stat: _Optional[_Union[FileInfo, _Mapping]] = ..., list: _Optional[_Union[ListReply, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., fill: _Optional[_Union[FillReply, _Mapping]] = ..., locate: _Optional[_Union[LocateReply, _Mapping]] = ..., report: _Optional[_Union[ReportReply, _Mapping]] = ..., invalidate: _Optional[_Union[InvalidateReply, _Mapping]] = ..., begin: _Optional[_Union[BeginReply, _Mapping]] = ..., commit: _Optional[_Union[CommitReply, _Mapping]] = ..., rename: _Optional[_Union[RenameReply, _Mapping]] = ..., done: _Optional[_Union[DoneReply, _Mapping]] = ..., batch_begin: _Optional[_Union[BatchBeginReply, _Mapping]] = ...) -> None: ...
 
 class Error(_message.Message):
     __slots__ = ("code", "problem", "cause", "remedy", "retriable")
@@ -358,18 +368,20 @@ class InvalidateReply(_message.Message):
     def __init__(self) -> None: ...
 
 class BeginRequest(_message.Message):
-    __slots__ = ("path", "overwrite", "parent", "files", "write")
+    __slots__ = ("path", "overwrite", "parent", "files", "write", "write_type")
     PATH_FIELD_NUMBER: _ClassVar[int]
     OVERWRITE_FIELD_NUMBER: _ClassVar[int]
     PARENT_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
     WRITE_FIELD_NUMBER: _ClassVar[int]
+    WRITE_TYPE_FIELD_NUMBER: _ClassVar[int]
     path: str
     overwrite: bool
     parent: bool
     files: int
     write: int
-    def __init__(self, path: _Optional[str] = ..., overwrite: _Optional[bool] = ..., parent: _Optional[bool] = ..., files: _Optional[int] = ..., write: _Optional[int] = ...) -> None: ...
+    write_type: str
+    def __init__(self, path: _Optional[str] = ..., overwrite: _Optional[bool] = ..., parent: _Optional[bool] = ..., files: _Optional[int] = ..., write: _Optional[int] = ..., write_type: _Optional[str] = ...) -> None: ...
 
 class BeginReply(_message.Message):
     __slots__ = ("write", "file_id", "files")
@@ -447,6 +459,52 @@ class DoneReply(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class BatchBeginRequest(_message.Message):
+    __slots__ = ("path", "write_type", "name")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    WRITE_TYPE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    write_type: str
+    name: str
+    def __init__(self, path: _Optional[str] = ..., write_type: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class BatchBeginReply(_message.Message):
+    __slots__ = ("batch", "staging")
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    STAGING_FIELD_NUMBER: _ClassVar[int]
+    batch: str
+    staging: str
+    def __init__(self, batch: _Optional[str] = ..., staging: _Optional[str] = ...) -> None: ...
+
+class BatchReplaceRequest(_message.Message):
+    __slots__ = ("batch", "paths", "recursive")
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    RECURSIVE_FIELD_NUMBER: _ClassVar[int]
+    batch: str
+    paths: _containers.RepeatedScalarFieldContainer[str]
+    recursive: bool
+    def __init__(self, batch: _Optional[str] = ..., paths: _Optional[_Iterable[str]] = ..., recursive: _Optional[bool] = ...) -> None: ...
+
+class BatchCommitRequest(_message.Message):
+    __slots__ = ("batch", "attempts", "dynamic", "all")
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    DYNAMIC_FIELD_NUMBER: _ClassVar[int]
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    batch: str
+    attempts: _containers.RepeatedScalarFieldContainer[str]
+    dynamic: bool
+    all: bool
+    def __init__(self, batch: _Optional[str] = ..., attempts: _Optional[_Iterable[str]] = ..., dynamic: _Optional[bool] = ..., all: _Optional[bool] = ...) -> None: ...
+
+class BatchAbortRequest(_message.Message):
+    __slots__ = ("batch",)
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    batch: str
+    def __init__(self, batch: _Optional[str] = ...) -> None: ...
+
 class MountTable(_message.Message):
     __slots__ = ("mounts",)
     MOUNTS_FIELD_NUMBER: _ClassVar[int]
@@ -454,7 +512,7 @@ class MountTable(_message.Message):
     def __init__(self, mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ...) -> None: ...
 
 class Mount(_message.Message):
-    __slots__ = ("path", "store_uri", "store_id", "root", "prefix", "read_only", "freshness_ms", "list_freshness_ms", "immutable", "direct_conf", "control")
+    __slots__ = ("path", "store_uri", "store_id", "root", "prefix", "read_only", "freshness_ms", "list_freshness_ms", "immutable", "direct_conf", "control", "pending")
     class DirectConfEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -473,6 +531,7 @@ class Mount(_message.Message):
     IMMUTABLE_FIELD_NUMBER: _ClassVar[int]
     DIRECT_CONF_FIELD_NUMBER: _ClassVar[int]
     CONTROL_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
     path: str
     store_uri: str
     store_id: str
@@ -484,19 +543,22 @@ class Mount(_message.Message):
     immutable: _containers.RepeatedScalarFieldContainer[str]
     direct_conf: _containers.ScalarMap[str, str]
     control: CacheControl
-    def __init__(self, path: _Optional[str] = ..., store_uri: _Optional[str] = ..., store_id: _Optional[str] = ..., root: _Optional[str] = ..., prefix: _Optional[str] = ..., read_only: _Optional[bool] = ..., freshness_ms: _Optional[int] = ..., list_freshness_ms: _Optional[int] = ..., immutable: _Optional[_Iterable[str]] = ..., direct_conf: _Optional[_Mapping[str, str]] = ..., control: _Optional[_Union[CacheControl, _Mapping]] = ...) -> None: ...
+    pending: bool
+    def __init__(self, path: _Optional[str] = ..., store_uri: _Optional[str] = ..., store_id: _Optional[str] = ..., root: _Optional[str] = ..., prefix: _Optional[str] = ..., read_only: _Optional[bool] = ..., freshness_ms: _Optional[int] = ..., list_freshness_ms: _Optional[int] = ..., immutable: _Optional[_Iterable[str]] = ..., direct_conf: _Optional[_Mapping[str, str]] = ..., control: _Optional[_Union[CacheControl, _Mapping]] = ..., pending: _Optional[bool] = ...) -> None: ...
 
 class CacheControl(_message.Message):
-    __slots__ = ("admission", "ttl_s", "quota_bytes", "reserve_bytes")
+    __slots__ = ("admission", "ttl_s", "quota_bytes", "reserve_bytes", "write")
     ADMISSION_FIELD_NUMBER: _ClassVar[int]
     TTL_S_FIELD_NUMBER: _ClassVar[int]
     QUOTA_BYTES_FIELD_NUMBER: _ClassVar[int]
     RESERVE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WRITE_FIELD_NUMBER: _ClassVar[int]
     admission: _containers.RepeatedScalarFieldContainer[str]
     ttl_s: int
     quota_bytes: int
     reserve_bytes: int
-    def __init__(self, admission: _Optional[_Iterable[str]] = ..., ttl_s: _Optional[int] = ..., quota_bytes: _Optional[int] = ..., reserve_bytes: _Optional[int] = ...) -> None: ...
+    write: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, admission: _Optional[_Iterable[str]] = ..., ttl_s: _Optional[int] = ..., quota_bytes: _Optional[int] = ..., reserve_bytes: _Optional[int] = ..., write: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class MountAddRequest(_message.Message):
     __slots__ = ("path", "store_uri", "options", "unchecked")

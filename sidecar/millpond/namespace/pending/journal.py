@@ -1,0 +1,86 @@
+"""What is kept of pending data, durably: the interface that each keeper implements.
+
+Whatever a method returned from is on disk (or with a quorum), and is there after a crash. Each is
+one step: all of it or nothing, also to who reads meanwhile. Changes of an entry's state are
+compare-and-set, so of two who try the same one wins, and learns that. All methods block and may be
+called from any thread; they raise ``millpond.errors`` only: NoSpace and CacheDirUnusable beside
+those named.
+
+``tests/contract/test_journal.py`` holds what each implementation has to pass.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from millpond.namespace.pending.records import Alias, Batch, Entry, Loaded, State
+
+
+class Journal(ABC):
+    """Batches, entries and aliases; see ``records``."""
+
+    @abstractmethod
+    def load(self) -> Loaded:
+        """All of it."""
+
+    @abstractmethod
+    def begin(self, batch: Batch) -> None:
+        """An open batch. Raises Conflict where there is one of that id."""
+
+    @abstractmethod
+    def batch(self, batch: str) -> Batch | None:
+        """What is known of a batch; of those that ended long ago, nothing."""
+
+    @abstractmethod
+    def stage(self, batch: str, entries: Iterable[Entry]) -> list[Entry]:
+        """Files for an open batch, numbered. Raises BatchEnded where it is not open."""
+
+    @abstractmethod
+    def unstage(self, batch: str, seqs: Collection[int]) -> list[Entry]:
+        """Take staged files out of an open batch; those that were in it. Raises BatchEnded."""
+
+    @abstractmethod
+    def commit(
+        self, batch: str, attempts: Collection[str] | None, removals: Iterable[Entry] = ()
+    ) -> list[Entry]:
+        """Open → committed: what is staged by these attempts (None: by all), the last of each key,
+        and the removals become dirty, numbered anew in the order of commits; the rest vanishes.
+
+        The same commit again answers what is left to persist of it, and changes nothing. Raises
+        BatchEnded where the batch is unknown or aborted; Conflict where it was committed with
+        other attempts, or where an entry's key is not what it was to replace: then it stays open.
+        """
+
+    @abstractmethod
+    def abort(self, batch: str, detail: str = "") -> list[Entry]:
+        """Open → aborted; what was staged, and is not any more. None for a batch that is unknown
+        or aborted already. Raises Conflict where it is committed."""
+
+    @abstractmethod
+    def record(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Begin, stage and commit in one step, of a batch that nobody asks for. Raises Conflict."""
+
+    @abstractmethod
+    def advance(self, seq: int, old: State, new: State, detail: str = "") -> bool:
+        """One entry from one state to another, none of them ``clean``; whether it was in ``old``
+        and now is in ``new``."""
+
+    @abstractmethod
+    def settle(self, seq: int, old: State, made: str | None, alias: Alias | None = None) -> bool:
+        """An entry that was in ``old`` is done with, and leaves; whether it was.
+
+        Entries that were to replace it are to replace ``made``. ``alias`` stands from then on,
+        instead of any other of its key.
+        """
+
+    @abstractmethod
+    def overwrite(self, seq: int) -> bool:
+        """conflict → dirty, to replace whatever is there; whether it was one."""
+
+    @abstractmethod
+    def drop_aliases(self, aliases: Iterable[Alias]) -> None:
+        """Exactly these are forgotten: not one that took the place of another."""

@@ -1,0 +1,300 @@
+"""What every journal of pending data has to keep to."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from millpond.errors import BatchEnded, Conflict, NoSpace
+from millpond.namespace.database import PENDING_SCHEMA, PLAIN_SCHEMA, Database
+from millpond.namespace.pending.records import (
+    Alias,
+    Batch,
+    BatchState,
+    Entry,
+    Op,
+    State,
+    born,
+    new_id,
+)
+from millpond.namespace.pending.sqlite import SqliteJournal
+from millpond.under.base import ABSENT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from millpond.namespace.pending.journal import Journal
+
+
+def put(key: str, **fields: object) -> Entry:
+    made = Entry(new_id(), "/m", "store/bucket", key, Op.PUT, born(), 5, 1_000)
+    return replace(made, **fields)  # type: ignore[arg-type]
+
+
+def removal(key: str, expect: str | None) -> Entry:
+    return Entry(new_id(), "/m", "store/bucket", key, Op.DELETE, expect=expect)
+
+
+def alias_of(entry: Entry, store_version: str = "v1") -> Alias:
+    return Alias(entry.place, entry.key, store_version, entry.version, entry.length, entry.mtime_ms)
+
+
+class JournalContract(ABC):
+    """``open`` opens the same journal again: what was done before is there."""
+
+    @abstractmethod
+    def open(self) -> Journal: ...
+
+    @pytest.fixture
+    def journal(self) -> Journal:
+        return self.open()
+
+    @pytest.fixture
+    def batch(self, journal: Journal) -> str:
+        batch = Batch(new_id(), "/m", "async", "daily", 7)
+        journal.begin(batch)
+        return batch.id
+
+    def test_a_new_one_is_empty(self, journal: Journal) -> None:
+        loaded = journal.load()
+        assert (loaded.batches, loaded.entries, loaded.aliases) == ([], [], [])
+        assert journal.batch(new_id()) is None
+
+    def test_what_is_recorded_is_there_after_a_restart(self, journal: Journal) -> None:
+        odd = put("a b/é%2F/日", expect=ABSENT, detail="d\n", mtime_ms=-1)
+        made = journal.record([odd])
+        assert made == [replace(odd, state=State.DIRTY, seq=made[0].seq)]
+        assert self.open().load().entries == made
+
+    def test_commits_number_what_was_staged(self, journal: Journal, batch: str) -> None:
+        [staged] = journal.stage(batch, [put("a")])
+        assert staged.state is State.STAGED
+        [later] = journal.record([put("b")])
+        [made] = journal.commit(batch, None)
+        assert (made.key, made.state, made.batch) == ("a", State.DIRTY, batch)
+        assert staged.seq < later.seq < made.seq
+        assert self.open().load().entries == [later, made]
+        found = self.open().batch(batch)
+        assert found is not None
+        assert (found.state, found.files, found.length) == (BatchState.COMMITTED, 1, 5)
+        assert (found.name, found.created_ms, found.write_type) == ("daily", 7, "async")
+
+    def test_a_commit_takes_the_attempts_named(self, journal: Journal, batch: str) -> None:
+        first, second = put("a", attempt="t1"), put("a", attempt="t2")
+        journal.stage(batch, [first, put("b", attempt="t2"), second, put("c", attempt="t3")])
+        made = journal.commit(batch, ["t3", "t1", "t3"])
+        assert [(e.key, e.version) for e in made] == [("a", first.version), ("c", made[1].version)]
+        assert self.open().load().entries == made
+        assert journal.commit(batch, ["t1", "t3"]) == made
+        with pytest.raises(Conflict, match="other attempts"):
+            journal.commit(batch, ["t1"])
+
+    def test_the_last_file_of_an_attempt_counts(self, journal: Journal, batch: str) -> None:
+        journal.stage(batch, [put("a")])
+        [second] = journal.stage(batch, [put("a")])
+        [made] = journal.commit(batch, None)
+        assert made.version == second.version
+
+    def test_an_empty_batch_is_committed(self, journal: Journal, batch: str) -> None:
+        assert journal.commit(batch, []) == []
+        assert journal.commit(batch, []) == []
+        with pytest.raises(BatchEnded):
+            journal.stage(batch, [put("a")])
+
+    def test_removals_come_with_it(self, journal: Journal, batch: str) -> None:
+        journal.stage(batch, [put("new"), put("replaced")])
+        gone = [removal("old", "v1"), removal("replaced", "v2")]
+        made = journal.commit(batch, None, gone)
+        assert [(e.op, e.key, e.expect) for e in made] == [
+            (Op.PUT, "new", None),
+            (Op.PUT, "replaced", "v2"),
+            (Op.DELETE, "old", "v1"),
+        ]
+
+    def test_what_another_wrote_meanwhile_is_a_conflict(self, journal: Journal, batch: str) -> None:
+        journal.stage(batch, [put("a"), put("b", expect=ABSENT)])
+        [other] = journal.record([put("b")])
+        with pytest.raises(Conflict):
+            journal.commit(batch, None)
+        assert [e.key for e in self.open().load().entries if e.state is State.DIRTY] == ["b"]
+        found = journal.batch(batch)
+        assert found is not None
+        assert found.state is BatchState.OPEN  # all of it or nothing, and it may go on
+        assert journal.settle(other.seq, State.DIRTY, "v1", alias_of(other))
+        with pytest.raises(Conflict):  # persisted, it is there all the same
+            journal.commit(batch, None)
+
+    def test_what_replaces_anything_replaces_what_is_pending(self, journal: Journal) -> None:
+        [first] = journal.record([put("a", expect="v0", strict=False)])
+        [second] = journal.record([put("a", expect="v0", strict=False)])
+        [gone] = journal.record([removal("a", second.version)])
+        [third] = journal.record([put("a", expect=ABSENT)])
+        versions = [first.version, second.version, ABSENT]
+        assert [second.expect, gone.expect, third.expect] == versions
+        assert journal.settle(first.seq, State.DIRTY, "v1", alias_of(first))
+        assert journal.settle(gone.seq, State.DIRTY, gone.expect)  # skipped: the next one stands
+        left = self.open().load().entries
+        assert [(e.seq, e.expect) for e in left] == [
+            (second.seq, "v1"),
+            (third.seq, second.version),
+        ]
+
+    def test_what_was_persisted_is_what_the_next_one_replaces(self, journal: Journal) -> None:
+        [first] = journal.record([put("a")])
+        journal.settle(first.seq, State.DIRTY, "v1", alias_of(first))
+        [second] = journal.record([put("a", expect="v0", strict=False)])
+        assert second.expect == first.version
+
+    def test_staged_files_are_taken_out(self, journal: Journal, batch: str) -> None:
+        one, two = journal.stage(batch, [put("a"), put("b")])
+        [other] = journal.record([put("c")])
+        assert journal.unstage(batch, [one.seq, other.seq]) == [one]
+        assert self.open().load().entries == [two, other]
+
+    def test_an_aborted_batch_leaves_nothing(self, journal: Journal, batch: str) -> None:
+        staged = journal.stage(batch, [put("a")])
+        assert journal.abort(batch, "by hand") == staged
+        assert journal.abort(batch) == []
+        assert self.open().load().entries == []
+        for step in (journal.commit, journal.stage, journal.unstage):
+            with pytest.raises(BatchEnded, match="by hand"):
+                step(batch, [])  # type: ignore[operator]
+
+    def test_a_committed_batch_is_not_aborted(self, journal: Journal, batch: str) -> None:
+        [made] = journal.stage(batch, [put("a")])
+        journal.commit(batch, None)
+        with pytest.raises(Conflict):
+            journal.abort(batch)
+        assert [e.version for e in self.open().load().entries] == [made.version]
+
+    def test_unknown_batches(self, journal: Journal) -> None:
+        assert journal.abort(new_id()) == []
+        for step in (journal.commit, journal.stage, journal.unstage):
+            with pytest.raises(BatchEnded, match="not known"):
+                step(new_id(), [])  # type: ignore[operator]
+        batch = Batch(new_id(), "/m", "async")
+        journal.begin(batch)
+        with pytest.raises(Conflict):
+            journal.begin(batch)
+
+    def test_one_of_many_advances_an_entry(self, journal: Journal) -> None:
+        [entry] = journal.record([put("a")])
+        won: list[bool] = []
+
+        def advance() -> None:
+            won.append(journal.advance(entry.seq, State.DIRTY, State.UPLOADING, "by me"))
+
+        threads = [threading.Thread(target=advance) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(won) == [False] * 7 + [True]
+        [found] = self.open().load().entries
+        assert (found.state, found.detail) == (State.UPLOADING, "by me")
+        assert not journal.settle(entry.seq, State.COMPLETING, "v1")
+        assert journal.settle(entry.seq, State.UPLOADING, "v1")
+        assert not journal.settle(entry.seq, State.UPLOADING, "v1")
+        assert not journal.advance(entry.seq, State.UPLOADING, State.DIRTY)
+        assert journal.load().entries == []
+
+    def test_one_of_two_commits_wins(self, journal: Journal, batch: str) -> None:
+        journal.stage(batch, [put("a", attempt="1"), put("a", attempt="2")])
+        ends: list[object] = []
+
+        def commit(attempt: str) -> None:
+            try:
+                ends.append(journal.commit(batch, [attempt])[0].attempt)
+            except Conflict:
+                ends.append(None)
+
+        threads = [threading.Thread(target=commit, args=(a,)) for a in "12"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert ends.count(None) == 1
+        [entry] = self.open().load().entries
+        assert entry.attempt in ends
+
+    def test_overwriting_a_conflict(self, journal: Journal) -> None:
+        [entry] = journal.record([put("a", expect="v0")])
+        assert not journal.overwrite(entry.seq)
+        assert journal.advance(entry.seq, State.DIRTY, State.CONFLICT, "changed")
+        assert journal.overwrite(entry.seq)
+        [found] = self.open().load().entries
+        assert (found.state, found.expect, found.detail) == (State.DIRTY, None, "")
+
+    def test_one_alias_a_key_the_oldest_first(self, journal: Journal) -> None:
+        made = [journal.record([put(key)])[0] for key in "abca"]
+        for entry in made:
+            assert journal.settle(entry.seq, State.DIRTY, "v", alias_of(entry))
+        aliases = self.open().load().aliases
+        assert aliases == [alias_of(e) for e in made[1:]]
+        [again] = journal.record([put("b")])
+        journal.settle(again.seq, State.DIRTY, "v2", alias_of(again, "v2"))
+        journal.drop_aliases(aliases)
+        assert self.open().load().aliases == [alias_of(again, "v2")]
+
+    def test_a_removal_drops_the_alias(self, journal: Journal) -> None:
+        [entry] = journal.record([put("a")])
+        journal.settle(entry.seq, State.DIRTY, "v", alias_of(entry))
+        [gone] = journal.record([removal("a", entry.version)])
+        assert journal.settle(gone.seq, State.DIRTY, ABSENT)
+        assert self.open().load().aliases == []
+
+
+class TestSqlite(JournalContract):
+    @pytest.fixture(autouse=True)
+    def file(self, tmp_path: Path) -> Path:
+        self._file = tmp_path / "namespace.db"
+        self._open: list[Database] = []
+        return self._file
+
+    @pytest.fixture(autouse=True)
+    def closing(self, file: Path) -> object:
+        yield
+        for database in self._open:
+            database.close()
+
+    def open(self) -> Journal:
+        self._open.append(Database(self._file))
+        return SqliteJournal(self._open[-1])
+
+    def test_a_release_that_knows_none_is_kept_out(self, journal: Journal) -> None:
+        def schema() -> int:
+            with sqlite3.connect(self._file) as db:
+                found = db.execute("PRAGMA user_version").fetchone()[0]
+            db.close()
+            return int(found)
+
+        assert schema() == PLAIN_SCHEMA
+        [entry] = journal.record([put("a")])
+        assert schema() == PENDING_SCHEMA
+        journal.settle(entry.seq, State.DIRTY, "v", alias_of(entry))
+        assert schema() == PLAIN_SCHEMA
+
+    def test_a_database_deleted_by_hand_is_written_again(self, journal: Journal) -> None:
+        made = journal.record([put("a")])
+        self._file.unlink()
+        assert self._open[0].heal([])
+        assert self.open().load().entries == made
+        more = journal.record([put("b")])
+        assert self.open().load().entries == made + more
+
+    def test_a_full_disk_is_told(self, journal: Journal) -> None:
+        with self._open[0].change() as db:
+            db.execute("PRAGMA max_page_count = 20")
+        with contextlib.suppress(NoSpace):
+            while True:
+                journal.record([put("x" * 500)])
+        before = len(self.open().load().entries)
+        with pytest.raises(NoSpace):
+            journal.record([put("y" * 5000)])
+        assert len(self.open().load().entries) == before
