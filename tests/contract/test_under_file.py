@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 class FileSite(StoreSite):
+    exclusive = True
     odd_keys = (
         "100%", "%41", "a b", " lead", "a+b", "é", "e\u0301", "c\tx", "a\nb", "h#h", "back\\slash",
         "date=2026/f", "…", "日本", "d_$folder$",

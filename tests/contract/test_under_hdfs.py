@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 from hdfs_native import Client, WriteOptions
 
-from millpond.errors import InvalidSetting, NotSupported, StoreAnswerInvalid, StoreUnavailable
-from millpond.testing.under_contract import MANY, StoreSite, UnderStoreContract, fetch
+from millpond.errors import (
+    Conflict,
+    InvalidSetting,
+    NotSupported,
+    PathNotFound,
+    StoreAnswerInvalid,
+    StoreUnavailable,
+)
+from millpond.testing.under_contract import MANY, StoreSite, UnderStoreContract, fetch, names
+from millpond.under.base import ABSENT, BytesSource
 from millpond.under.hdfs import HdfsStore
 from millpond.under.retry import RetryPolicy
+from tests.fixtures.lossy import LossyRelay
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from millpond.testing.hdfs_cluster import HdfsCluster
@@ -22,6 +32,7 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 1 << 20
 FAST = RetryPolicy(attempts=2, base_s=0.001, cap_s=0.01, deadline_s=5.0)
+PATIENT = RetryPolicy(attempts=9, base_s=0.001, cap_s=0.01, deadline_s=20.0)
 SERVICE = {
     "dfs.ha.namenodes.pond": "a,b",
     # Nothing listens on port 1: the other NameNode has to be tried.
@@ -30,6 +41,7 @@ SERVICE = {
 
 
 class HdfsSite(StoreSite):
+    exclusive = True
     odd_keys = (
         "100%", "%41", "a b", " lead", "a+b", "é", "e\u0301", "c\tx", "a\nb", "h#h", "back\\slash",
         "date=2026/f", "…", "日本", "d_$folder$", "q?x", "st*r", "{x}", "[a]",
@@ -100,6 +112,55 @@ class TestHdfs(UnderStoreContract):
     @pytest.fixture
     def site(self, hdfs_cluster: HdfsCluster) -> HdfsSite:
         return HdfsSite(hdfs_cluster)
+
+    @pytest.fixture
+    def lossy(self, hdfs_cluster: HdfsCluster) -> Iterator[LossyRelay]:
+        host, _, port = hdfs_cluster.authority.partition(":")
+        with LossyRelay((host, int(port))) as relay:
+            yield relay
+
+    @pytest.mark.parametrize("times", [1, 2, 5])
+    def test_a_deletion_whose_answer_was_lost(
+        self, site: HdfsSite, lossy: LossyRelay, times: int
+    ) -> None:
+        """Done once, it is done, whoever repeats the call: the library or the store."""
+        site.put("f", b"1")
+        store = HdfsStore(lossy.authority, {}, retry=PATIENT)
+        lossy.lose(b"delete", times)
+        store.delete(site.key("f"))
+        assert lossy.lost == times
+        assert names(store.list(site.prefix)) == []
+        with pytest.raises(PathNotFound):
+            store.delete(site.key("f"))
+
+    @pytest.mark.parametrize("there", [False, True])
+    @pytest.mark.parametrize("times", [1, 2, 5])
+    def test_a_completion_whose_answer_was_lost(
+        self, site: HdfsSite, lossy: LossyRelay, times: int, there: bool
+    ) -> None:
+        if there:
+            site.put("f", b"before")
+        store = HdfsStore(lossy.authority, {}, retry=PATIENT)
+        expect = store.stat(site.key("f")).version if there else ABSENT
+        upload = store.upload(site.key("f"), BytesSource(b"ours"))
+        lossy.lose(b"rename", times)
+        upload.complete(expect)
+        assert lossy.lost == times
+        found = store.stat(site.key("f"))
+        assert fetch(store, site.key("f"), 0, 4, found.version) == b"ours"
+        with pytest.raises(Conflict):
+            store.put(site.key("f"), BytesSource(b"late"), expect=expect)
+        assert site.left_behind() == []
+
+    def test_a_completion_that_gave_up_finds_out(self, site: HdfsSite, lossy: LossyRelay) -> None:
+        store = HdfsStore(lossy.authority, {}, retry=FAST)
+        upload = store.upload(site.key("f"), BytesSource(b"ours"))
+        lossy.lose(b"rename", 1_000)
+        with pytest.raises(StoreUnavailable):
+            upload.complete(ABSENT)
+        lossy.lose(b"", 0)
+        upload.complete(ABSENT)
+        assert site.left_behind() == []
 
     def test_range_over_blocks(self, site: HdfsSite) -> None:
         data = bytes(i * 7 % 251 for i in range((2 << 20) + 12_345))

@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from millpond.testing.store_model import StoreModel
+from millpond.errors import StoreUnavailable
+from millpond.testing.store_model import Fault, StoreModel
 from millpond.testing.under_contract import UnderStoreContract, names
+from millpond.testing.write_contract import BIG_BYTES
+from millpond.under.base import ABSENT, BytesSource
+from millpond.under.retry import RetryPolicy
+from millpond.under.s3 import S3Store
 from tests.fixtures.s3_site import S3Site
 
 if TYPE_CHECKING:
@@ -66,3 +71,30 @@ class TestMoto(UnderStoreContract):
         assert names(store.list(site.key("a"))) == [(site.key("a/"), True)]
         assert store.stat(site.key("a/")).is_dir
         assert names(store.list(site.key("a/"))) == [(site.key("a//b"), False)]
+
+    @pytest.mark.parametrize("big", [False, True])
+    @pytest.mark.parametrize("there", [False, True])
+    @pytest.mark.parametrize("for_good", [False, True])
+    def test_a_completion_whose_answer_was_lost(
+        self, site: S3Site, store: UnderStore, big: bool, there: bool, for_good: bool
+    ) -> None:
+        """Repeated by the store, or by who was told that it does not answer. (The gateway keeps no
+        metadata, and so no mark.)"""
+        site.small_parts(store)
+        assert isinstance(store, S3Store)
+        store._retrier.policy = RetryPolicy(attempts=2, base_s=0.001)
+        if there:
+            site.put("x", b"before")
+        expect = store.stat(site.key("x")).version if there else ABSENT
+        data = bytes(BIG_BYTES if big else 10)
+        upload = store.upload(site.key("x"), BytesSource(data))
+        lost = Fault("stall", on="POST" if big else "PUT", times=-1 if for_good else 1, stall_s=2.0)
+        site.model.set(fault=lost)
+        if for_good:
+            with pytest.raises(StoreUnavailable):
+                upload.complete(expect)
+            site.model.clear_faults()
+        version = upload.complete(expect)
+        assert store.stat(site.key("x")).version == version
+        assert self.content(store, site.key("x")) == data
+        assert site.left_behind() == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +22,7 @@ from millpond.under.base import ABSENT, BytesSource
 
 if TYPE_CHECKING:
     from millpond.testing.under_contract import StoreSite
-    from millpond.under.base import Buffer, UnderStore
+    from millpond.under.base import Buffer, UnderStore, Upload
 
 BIG_BYTES = (5 << 20) + 77
 """More than one part of ``StoreSite.small_parts``."""
@@ -51,6 +53,16 @@ class Surprise(BytesSource):
         return super().read(start, end)
 
 
+def _completes(upload: Upload, start: threading.Barrier) -> bool:
+    start.wait()
+    try:
+        upload.complete(ABSENT)
+    except Conflict:
+        upload.abort()
+        return False
+    return True
+
+
 class WriteContract:
     """The guarantees of ``millpond.under.base`` about writing, one test each."""
 
@@ -62,6 +74,13 @@ class WriteContract:
 
     def listed(self, store: UnderStore, key: str) -> list[str]:
         return [e.key for page in store.list(key, recursive=True) for e in page]
+
+    def seen(self, site: StoreSite, store: UnderStore) -> dict[str, bytes]:
+        """All files, as listings and their content show them."""
+        found = {key: self.content(store, key) for key in self.listed(store, site.prefix)}
+        for page in store.list(site.key("d")):
+            assert all(e.key in found for e in page)
+        return found
 
     def test_put_and_replace(self, site: StoreSite, store: UnderStore) -> None:
         key = site.key("new/dir/f")
@@ -151,6 +170,85 @@ class WriteContract:
         if there:
             assert self.content(store, site.key("d/x")) == b"before"
         assert site.left_behind() == []
+
+    @pytest.mark.parametrize("there", [False, True])
+    @pytest.mark.parametrize("big", [False, True])
+    def test_an_upload_appears_when_it_is_completed(
+        self, site: StoreSite, store: UnderStore, big: bool, there: bool
+    ) -> None:
+        site.small_parts(store)
+        site.put("d/other", b"1")
+        if there:
+            site.put("d/x", b"before")
+        before = self.seen(site, store)
+        data = random.Random(5).randbytes(BIG_BYTES if big else 10)
+        sent = store.counters.bytes_written
+        upload = store.upload(site.key("d/x"), BytesSource(data))
+        if big and store.uploads_ahead:
+            assert store.counters.bytes_written - sent == len(data)
+        assert self.seen(site, store) == before
+        expect = store.stat(site.key("d/x")).version if there else ABSENT
+        version = upload.complete(expect)
+        assert store.counters.bytes_written - sent == len(data)
+        assert self.seen(site, store) == {**before, site.key("d/x"): data}
+        assert version in ("", store.stat(site.key("d/x")).version)
+        upload.abort()
+        assert self.content(store, site.key("d/x")) == data, "nothing is left to abort"
+        assert site.left_behind() == []
+
+    @pytest.mark.parametrize("there", [False, True])
+    @pytest.mark.parametrize("big", [False, True])
+    def test_an_aborted_upload_leaves_nothing(
+        self, site: StoreSite, store: UnderStore, big: bool, there: bool
+    ) -> None:
+        site.small_parts(store)
+        site.put("d/other", b"1")
+        if there:
+            site.put("d/x", b"before")
+        before = self.seen(site, store)
+        upload = store.upload(site.key("d/x"), BytesSource(bytes(BIG_BYTES if big else 10)))
+        for _ in range(2):
+            upload.abort()
+        assert self.seen(site, store) == before
+        assert site.left_behind() == []
+
+    @pytest.mark.parametrize("there", [False, True])
+    @pytest.mark.parametrize("big", [False, True])
+    def test_of_two_uploads_one_wins(
+        self, site: StoreSite, store: UnderStore, big: bool, there: bool
+    ) -> None:
+        """Each is completed under the condition that held when both were sent. The one that lost
+        may still win under another."""
+        site.small_parts(store)
+        site.put("other", b"1")
+        if there:
+            site.put("x", b"before")
+        key = site.key("x")
+        expect = store.stat(key).version if there else ABSENT
+        size = BIG_BYTES if big else 10
+        first, second = (store.upload(key, BytesSource(c * size)) for c in (b"1", b"2"))
+        second.complete(expect)
+        with pytest.raises(Conflict):
+            first.complete(expect)
+        assert self.content(store, key) == b"2" * size
+        first.complete()
+        assert self.content(store, key) == b"1" * size
+        assert site.left_behind() == []
+
+    def test_of_uploads_at_once_one_wins(self, site: StoreSite, store: UnderStore) -> None:
+        """Which the store itself has to see to."""
+        if not site.exclusive:
+            pytest.skip("the store looks, then writes")
+        rivals = 4
+        for turn in range(5):
+            key = site.key(f"x{turn}")
+            data = [bytes([turn, i]) for i in range(rivals)]
+            uploads = [store.upload(key, BytesSource(each)) for each in data]
+            start = threading.Barrier(rivals)
+            with ThreadPoolExecutor(rivals) as pool:
+                won = list(pool.map(lambda u, start=start: _completes(u, start), uploads))
+            assert won.count(True) == 1, won
+            assert self.content(store, key) == data[won.index(True)]
 
     def test_put_below_a_file(self, site: StoreSite, store: UnderStore) -> None:
         site.put("f", b"1")

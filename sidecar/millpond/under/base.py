@@ -86,6 +86,28 @@ class RequestCounters:
     bytes_written: int = 0
 
 
+class Upload(ABC):
+    """A file on its way into a store: sent, as far as the store can take it, and not yet there.
+
+    Whoever began it ends it, by ``complete`` or ``abort``, one call at a time; the source stays
+    open until then. What a killed process leaves of it appears in no listing.
+    """
+
+    @abstractmethod
+    def complete(self, expect: str | None = None) -> str:
+        """Have the file appear in one step, as ``UnderStore.put`` says, with its answer and errors.
+
+        After an error the key has what it had, unless the store obeyed and its answer was lost;
+        the upload is still there: it may be completed again, which finds out, or aborted.
+        Once completed it is not completed again.
+        """
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Leave nothing of it in the store. Idempotent, nothing once it is completed. Raises
+        nothing: what a store in trouble keeps is invisible all the same."""
+
+
 class UnderStore(ABC):
     """One store as seen through one mount's URI and credentials.
 
@@ -136,6 +158,10 @@ class UnderStore(ABC):
     atomic_rename = True
     """Whether a rename is one step for every reader; else it is copies, then deletions."""
 
+    uploads_ahead = True
+    """Whether ``upload`` sends what a file of many parts holds; else ``Upload.complete`` sends it
+    all, as it does with small files where that saves requests."""
+
     def put(self, key: str, source: Source, *, expect: str | None = None) -> str:
         """Create or replace the file at ``key``, making the directories above it.
 
@@ -147,6 +173,12 @@ class UnderStore(ABC):
         Raises Conflict, IsADirectory, NotADirectory (a file is above it), PermissionDenied,
         StoreUnavailable, and what the source raises.
         """
+        return complete(self.upload(key, source), expect)
+
+    def upload(self, key: str, source: Source) -> Upload:
+        """Send a file that is to be at ``key``, whatever is there by then; it appears when the
+        upload is completed. Makes directories above it. Raises as ``put`` does, and leaves
+        nothing then."""
         raise self._cant("written")
 
     def delete(self, key: str, *, recursive: bool = False) -> None:
@@ -187,6 +219,15 @@ class UnderStore(ABC):
     @abstractmethod
     def close(self) -> None:
         """Give connections back. Idempotent; running reads may fail with StoreUnavailable."""
+
+
+def complete(upload: Upload, expect: str | None) -> str:
+    """Complete an upload, or abort it."""
+    try:
+        return upload.complete(expect)
+    except BaseException:
+        upload.abort()
+        raise
 
 
 def one_line(name: str) -> str:

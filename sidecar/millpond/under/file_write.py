@@ -23,7 +23,7 @@ from millpond.errors import (
     PathNotFound,
 )
 from millpond.under import tree
-from millpond.under.base import ABSENT, UnderStore
+from millpond.under.base import ABSENT, UnderStore, Upload
 from millpond.under.file_errors import errors, shown, version_of
 
 if TYPE_CHECKING:
@@ -37,27 +37,66 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _NO_CALL = (errno.EINVAL, errno.ENOSYS)
 
 
+class FileUpload(Upload):
+    """A temporary file, synced, beside the name that it is to have."""
+
+    def __init__(self, key: str, made: bytes, target: bytes) -> None:
+        self._key = key
+        self._made = made
+        self._target = target
+
+    def complete(self, expect: str | None = None) -> str:
+        with errors(self._key):
+            self._name(expect)
+            found = os.stat(self._target)
+            _sync(os.path.dirname(self._target))
+        # Whoever writes to it from now on gives it a time of change that is later than ours: had
+        # it been the same tick of the kernel's clock, content of equal length would look alike.
+        return version_of(found) if found.st_mtime_ns < found.st_ctime_ns else ""
+
+    def abort(self) -> None:
+        with contextlib.suppress(OSError):
+            os.unlink(self._made)
+
+    def _name(self, expect: str | None) -> None:
+        if expect == ABSENT:
+            try:
+                os.link(self._made, self._target)
+            except FileExistsError:
+                raise Conflict(
+                    f"{shown(self._key)} exists by now", cause="another has made it"
+                ) from None
+            self.abort()
+            return
+        try:
+            now = os.stat(self._target)
+        except FileNotFoundError:
+            now = None
+        if now is not None and st.S_ISDIR(now.st_mode):
+            raise IsADirectory(f"{shown(self._key)} is a directory")
+        if expect is not None and (now is None or version_of(now) != expect):
+            cause = "it is gone" if now is None else "it has changed"
+            raise Conflict(f"{shown(self._key)} is not what was to be replaced", cause=cause)
+        os.rename(self._made, self._target)
+
+
 class FileWrites(UnderStore):
     """The write half of ``FileStore``, which names and checks paths."""
 
     counters: LockedCounters
 
-    def put(self, key: str, source: Source, *, expect: str | None = None) -> str:
+    def upload(self, key: str, source: Source) -> FileUpload:
         directory = self._made(tree.split(key)[0])
         with errors(key):
             target = self._inside_of(directory, key)
             made = os.path.join(directory, os.fsencode(tree.temporary_name()))
+            upload = FileUpload(key, made, target)
             try:
                 self._fill(made, source)
-                self._name(key, made, target, expect)
-                found = os.stat(target)
-            finally:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(made)
-            _sync(directory)
-        # Whoever writes to it from now on gives it a time of change that is later than ours: had
-        # it been the same tick of the kernel's clock, content of equal length would look alike.
-        return version_of(found) if found.st_mtime_ns < found.st_ctime_ns else ""
+            except BaseException:
+                upload.abort()
+                raise
+        return upload
 
     def delete(self, key: str, *, recursive: bool = False) -> None:
         self.counters.add(delete=1)
@@ -153,24 +192,6 @@ class FileWrites(UnderStore):
             os.fsync(fd)
         finally:
             os.close(fd)
-
-    def _name(self, key: str, made: bytes, target: bytes, expect: str | None) -> None:
-        if expect == ABSENT:
-            try:
-                os.link(made, target)
-            except FileExistsError:
-                raise Conflict(f"{shown(key)} exists by now", cause="another has made it") from None
-            return
-        try:
-            now = os.stat(target)
-        except FileNotFoundError:
-            now = None
-        if now is not None and st.S_ISDIR(now.st_mode):
-            raise IsADirectory(f"{shown(key)} is a directory")
-        if expect is not None and (now is None or version_of(now) != expect):
-            cause = "it is gone" if now is None else "it has changed"
-            raise Conflict(f"{shown(key)} is not what was to be replaced", cause=cause)
-        os.rename(made, target)
 
     def _drop_temporary(self, directory: bytes) -> None:
         """What nobody sees does not make a directory full."""

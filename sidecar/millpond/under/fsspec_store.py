@@ -31,7 +31,7 @@ from millpond.under import fsspec_options as said
 from millpond.under import tree
 from millpond.under.base import Buffer, ObjectStat, UnderStore, one_line
 from millpond.under.buffers import BUFFER_BYTES
-from millpond.under.fsspec_write import FsspecWrites
+from millpond.under.fsspec_write import COMMITTING, FsspecWrites
 from millpond.under.retry import LockedCounters, Retrier, RetryPolicy
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class FsspecStore(FsspecWrites, UnderStore):
             place += authority
         self.store_id = hashlib.sha256(place.encode()).hexdigest()[:16]
         self.counters: LockedCounters = LockedCounters()
+        self.uploads_ahead = protocol in COMMITTING
         self._secrets = arguments.secrets
         self._clock_s = clock_s
         self._retrier = Retrier(self.counters, retry)

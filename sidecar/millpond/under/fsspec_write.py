@@ -2,7 +2,7 @@
 
 fsspec has no conditions: what is there is looked at right before the commit, and a change by
 another in between is lost. How atomic the commit is, the implementation says: ``local`` renames,
-``s3fs`` completes an upload, some write in place.
+``s3fs`` completes an upload. Others write in place: there an upload waits for its completion.
 """
 
 from __future__ import annotations
@@ -12,43 +12,85 @@ from typing import TYPE_CHECKING, Any
 
 from millpond.errors import Conflict, DirectoryNotEmpty, IsADirectory, NotADirectory, PathNotFound
 from millpond.under import tree
-from millpond.under.base import ABSENT, UnderStore
+from millpond.under.base import ABSENT, UnderStore, Upload
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from millpond.under.base import ObjectStat, Source
     from millpond.under.retry import LockedCounters
 
 _CHUNK_BYTES = 4 << 20
+COMMITTING = frozenset(
+    ("file", "local", "s3", "s3a", "gs", "gcs", "ftp", "sftp", "ssh", "smb", "webhdfs", "webHDFS")
+)
+"""Protocols whose files appear when they are committed, and not before."""
+
+
+class FsspecUpload(Upload):
+    """A file that was closed and not committed; where that already makes it appear, none yet."""
+
+    def __init__(self, store: FsspecWrites, key: str, source: Source) -> None:
+        self._store = store
+        self._key = key
+        self._source = source
+        self._file: Any = None
+
+    def send(self) -> None:
+        """Write the file, up to its commit."""
+        store, source = self._store, self._source
+        store.counters.add(put=1, bytes_written=source.length)
+        with self._alone():
+            self._file = store._fs.open(store._path(self._key), "wb", autocommit=False)
+        try:
+            for at in range(0, source.length, _CHUNK_BYTES):
+                data = source.read(at, min(at + _CHUNK_BYTES, source.length))
+                with self._alone():
+                    self._file.write(data)
+            with self._alone():
+                self._file.close()
+        except BaseException:
+            self.abort()
+            raise
+
+    def complete(self, expect: str | None = None) -> str:
+        store = self._store
+        store._look(self._key, expect)
+        if self._file is None:
+            self.send()
+            store._look(self._key, expect)
+        with self._alone():
+            self._file.commit()
+        self._file = None
+        found = store._info(self._key)
+        return "" if found.weak or found.length != self._source.length else found.version
+
+    def abort(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(Exception), self._store._alone:
+                file.discard()
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._store._errors(self._key), self._store._alone:
+            yield
 
 
 class FsspecWrites(UnderStore):
     """The write half of ``FsspecStore``. Nothing is repeated: a part of it may have been done."""
 
     atomic_rename = False
+    uploads_ahead = False
     counters: LockedCounters
 
-    def put(self, key: str, source: Source, *, expect: str | None = None) -> str:
-        path = self._path(key)
+    def upload(self, key: str, source: Source) -> FsspecUpload:
+        self._path(key)
         self._make_above(key)
-        self.counters.add(put=1, bytes_written=source.length)
-        with self._errors(key), self._alone:
-            file = self._fs.open(path, "wb", autocommit=False)
-        try:
-            for at in range(0, source.length, _CHUNK_BYTES):
-                data = source.read(at, min(at + _CHUNK_BYTES, source.length))
-                with self._errors(key), self._alone:
-                    file.write(data)
-            with self._errors(key), self._alone:
-                file.close()
-            self._look(key, expect)
-            with self._errors(key), self._alone:
-                file.commit()
-        except BaseException:
-            with contextlib.suppress(Exception), self._alone:
-                file.discard()
-            raise
-        found = self._info(key)
-        return "" if found.weak or found.length != source.length else found.version
+        upload = FsspecUpload(self, key, source)
+        if self.uploads_ahead:
+            upload.send()
+        return upload
 
     def delete(self, key: str, *, recursive: bool = False) -> None:
         path = self._path(key)

@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from hdfs_native import WriteOptions
 
-from millpond.errors import AlreadyExists, Conflict, IsADirectory, PathNotFound
+from millpond.errors import (
+    AlreadyExists,
+    Conflict,
+    IsADirectory,
+    PathNotFound,
+)
 from millpond.under import tree
-from millpond.under.base import ABSENT, UnderStore
+from millpond.under.base import ABSENT, UnderStore, Upload
 
 if TYPE_CHECKING:
     from hdfs_native import Client, FileStatus
@@ -26,6 +31,56 @@ BLOCK_BYTES = 128 << 20
 _CHUNK_BYTES = 4 << 20
 
 
+class HdfsUpload(Upload):
+    """A temporary file, closed, beside the name that it is to have. A rename keeps its version."""
+
+    def __init__(self, store: HdfsWrites, path: str, sent: ObjectStat) -> None:
+        self._store = store
+        self._path = path
+        self._sent = sent
+        self._made = "/" + sent.key
+
+    def complete(self, expect: str | None = None) -> str:
+        store = self._store
+
+        def attempt() -> ObjectStat:
+            try:
+                self._name(expect)
+            except (AlreadyExists, Conflict, PathNotFound):
+                # The answer to an earlier rename may have been lost.
+                found = store._now(self._path)
+                if found is None or found.version != self._sent.version or store._now(self._made):
+                    raise
+                return found
+            with store._errors(self._path):
+                return store._describe(store._client.get_file_info(self._path))
+
+        found = store._retrier.call(attempt)
+        unsure = found.length != self._sent.length or store._looks_open(found)
+        return "" if unsure else found.version
+
+    def abort(self) -> None:
+        self._store._drop(self._made)
+
+    def _name(self, expect: str | None) -> None:
+        store, path = self._store, self._path
+        if expect == ABSENT:
+            try:
+                with store._errors(path):
+                    store._client.rename(self._made, path, False)
+            except AlreadyExists as e:
+                raise Conflict(f"{store._shown(path)} exists by now", cause=e.cause) from None
+            return
+        now = store._now(path)
+        if now is not None and now.is_dir:
+            raise IsADirectory(f"{store._shown(path)} is a directory")
+        if expect is not None and (now is None or now.version != expect):
+            cause = "it is gone" if now is None else "it has changed"
+            raise Conflict(f"{store._shown(path)} is not what was to be replaced", cause=cause)
+        with store._errors(path):
+            store._client.rename(self._made, path, True)
+
+
 class HdfsWrites(UnderStore):
     """The write half of ``HdfsStore``. ``block_bytes``: of the files that are made."""
 
@@ -33,35 +88,36 @@ class HdfsWrites(UnderStore):
     block_bytes = BLOCK_BYTES
     _retrier: Retrier
 
-    def put(self, key: str, source: Source, *, expect: str | None = None) -> str:
+    def upload(self, key: str, source: Source) -> HdfsUpload:
         path = self._named(key)
         directory = path.rpartition("/")[0]
 
-        def attempt() -> ObjectStat:
+        def attempt() -> HdfsUpload:
             self.counters.add(put=1, bytes_written=source.length)
             made = f"{directory}/{tree.temporary_name()}"
             try:
                 with self._errors(path):
                     self._fill(made, source)
-                    self._name(path, made, expect)
-                    return self._describe(self._client.get_file_info(path))
+                    return HdfsUpload(self, path, self._describe(self._client.get_file_info(made)))
             except BaseException:
-                with contextlib.suppress(BaseException):
-                    self._client.delete(made, False)
+                self._drop(made)
                 raise
 
-        found = self._retrier.call(attempt)
-        unsure = found.length != source.length or self._looks_open(found)
-        return "" if unsure else found.version
+        return self._retrier.call(attempt)
 
     def delete(self, key: str, *, recursive: bool = False) -> None:
         path = self._named(key)
+        seen = False
 
         def attempt() -> None:
+            nonlocal seen
             self.counters.add(delete=1)
             with self._errors(path):
-                if not self._client.delete(path, recursive):
-                    raise PathNotFound(f"{self._shown(path)} does not exist")
+                if not seen:
+                    self._client.get_file_info(path)
+                    seen = True
+                # Whether it says that it was there tells nothing: the library repeats calls too.
+                self._client.delete(path, recursive)
 
         self._retrier.call(attempt)
 
@@ -135,22 +191,9 @@ class HdfsWrites(UnderStore):
                 writer.write(source.read(at, min(at + _CHUNK_BYTES, end)))
         writer.close()
 
-    def _name(self, path: str, made: str, expect: str | None) -> None:
-        if expect == ABSENT:
-            try:
-                with self._errors(path):
-                    self._client.rename(made, path, False)
-            except AlreadyExists as e:
-                raise Conflict(f"{self._shown(path)} exists by now", cause=e.cause) from None
-            return
-        now = self._now(path)
-        if now is not None and now.is_dir:
-            raise IsADirectory(f"{self._shown(path)} is a directory")
-        if expect is not None and (now is None or now.version != expect):
-            cause = "it is gone" if now is None else "it has changed"
-            raise Conflict(f"{self._shown(path)} is not what was to be replaced", cause=cause)
-        with self._errors(path):
-            self._client.rename(made, path, True)
+    def _drop(self, path: str) -> None:
+        with contextlib.suppress(BaseException):
+            self._client.delete(path, False)
 
     def _now(self, path: str) -> ObjectStat | None:
         try:
