@@ -119,7 +119,7 @@ class TestHdfs(UnderStoreContract):
         with LossyRelay((host, int(port))) as relay:
             yield relay
 
-    @pytest.mark.parametrize("times", [1, 2, 5])
+    @pytest.mark.parametrize("times", [1, 5])
     def test_a_deletion_whose_answer_was_lost(
         self, site: HdfsSite, lossy: LossyRelay, times: int
     ) -> None:
@@ -134,7 +134,7 @@ class TestHdfs(UnderStoreContract):
             store.delete(site.key("f"))
 
     @pytest.mark.parametrize("there", [False, True])
-    @pytest.mark.parametrize("times", [1, 2, 5])
+    @pytest.mark.parametrize("times", [1, 5])
     def test_a_completion_whose_answer_was_lost(
         self, site: HdfsSite, lossy: LossyRelay, times: int, there: bool
     ) -> None:
@@ -145,7 +145,8 @@ class TestHdfs(UnderStoreContract):
         upload = store.upload(site.key("f"), BytesSource(b"ours"))
         lossy.lose(b"rename", times)
         upload.complete(expect)
-        assert lossy.lost == times
+        # Where a version was expected, the look before the second rename finds ours.
+        assert lossy.lost == (1 if there else times)
         found = store.stat(site.key("f"))
         assert fetch(store, site.key("f"), 0, 4, found.version) == b"ours"
         with pytest.raises(Conflict):
