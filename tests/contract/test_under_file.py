@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 
 class FileSite(StoreSite):
-    exclusive = True
     odd_keys = (
         "100%", "%41", "a b", " lead", "a+b", "é", "e\u0301", "c\tx", "a\nb", "h#h", "back\\slash",
         "date=2026/f", "…", "日本", "d_$folder$",
@@ -65,6 +64,8 @@ class FileSite(StoreSite):
 
 
 class TestFile(UnderStoreContract):
+    exclusive = True
+
     @pytest.fixture
     def site(self, tmp_path: Path) -> FileSite:
         (tmp_path / "root").mkdir()

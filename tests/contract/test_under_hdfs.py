@@ -41,7 +41,6 @@ SERVICE = {
 
 
 class HdfsSite(StoreSite):
-    exclusive = True
     odd_keys = (
         "100%", "%41", "a b", " lead", "a+b", "é", "e\u0301", "c\tx", "a\nb", "h#h", "back\\slash",
         "date=2026/f", "…", "日本", "d_$folder$", "q?x", "st*r", "{x}", "[a]",
@@ -109,6 +108,8 @@ class HdfsSite(StoreSite):
 
 
 class TestHdfs(UnderStoreContract):
+    exclusive = True
+
     @pytest.fixture
     def site(self, hdfs_cluster: HdfsCluster) -> HdfsSite:
         return HdfsSite(hdfs_cluster)

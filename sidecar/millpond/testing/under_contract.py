@@ -69,8 +69,6 @@ class StoreSite(ABC):
     object_store = False
     """Whether it is keys and bytes: any key is possible beside any other."""
     sets_times = True
-    exclusive = False
-    """Whether the store itself lets one of several creations of a name win."""
 
     def small_parts(self, store: UnderStore) -> None:
         """Have ``store`` send what is larger than 5 MiB in several parts, if it sends parts."""
