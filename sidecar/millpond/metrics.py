@@ -86,6 +86,17 @@ FLYING_BYTES = _declare("fetch_bytes_in_flight", "gauge", "Bytes asked of stores
 WRITES = _declare(
     "writes_total", "counter", "Files written through the sidecar, by outcome.", "outcome"
 )
+PERSISTED = _declare(
+    "persisted_total", "counter", "Pending changes that were dealt with, by outcome.", "outcome"
+)
+PERSISTED_BYTES = _declare(
+    "persisted_bytes_total", "counter", "Bytes of pending files that their stores have by now."
+)
+PENDING = _declare("pending", "gauge", "Changes committed here that no store has yet.")
+PENDING_BYTES = _declare("pending_bytes", "gauge", "Bytes of their files; none of it is evicted.")
+PENDING_CONFLICTS = _declare(
+    "pending_conflicts", "gauge", "Pending changes that wait for a person: `millpond persist ls`."
+)
 WRITTEN_BYTES = _declare("written_bytes_total", "counter", "Bytes of the files that were written.")
 BAD_PAGES = _declare(
     "bad_pages_total", "counter", "Pages that clients reported, by what was found.", "found"

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from millpond.errors import FileChanged, MillpondError, NoSpace, PathNotFound, SidecarUnavailable
+from millpond.errors import MillpondError, NoSpace, PathNotFound, SidecarUnavailable
 from millpond.model.sizes import MIB
 from millpond.testing.store_model import Fault, StoreModel
 from millpond.wire.local_client import LocalClient
 from tests.fixtures.sidecar import ProcessSidecar
-from tests.fixtures.write_site import WriteSite
+from tests.fixtures.write_site import WriteSite, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,20 +62,6 @@ class Commit(threading.Thread):
             self._site.write(self._path, self._data)
         except MillpondError as e:
             self.error = e
-
-
-def stored(site: WriteSite, key: str) -> bytes | None:
-    """What the store has, past the sidecar; None also where that changes just now."""
-    from millpond.under.registry import open_store
-
-    store, prefix = open_store(f"s3://{site.bucket}/data", site.gateway.mount_options())
-    try:
-        found = store.stat(f"{prefix}/{key}")
-        return b"".join(map(bytes, store.read(found.key, 0, found.length, found.version)))
-    except (PathNotFound, FileChanged):
-        return None
-    finally:
-        store.close()
 
 
 @pytest.mark.parametrize("old", [None, OLD])

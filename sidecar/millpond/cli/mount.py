@@ -16,7 +16,9 @@ from millpond.model.paths import parse_uri
 from millpond.model.records import pack_mounts
 from millpond.namespace.mounting import Mounts
 from millpond.namespace.mounts import Mount, canonical_uri, describe
-from millpond.namespace.options import CacheControl
+from millpond.namespace.options import CacheControl, WriteTypes
+from millpond.namespace.pending.data import committed
+from millpond.namespace.pending.mounts import check_removable, held
 from millpond.under.registry import open_store
 
 if TYPE_CHECKING:
@@ -140,6 +142,7 @@ def remove(
             removed = sidecar.mount_remove(path)
     except SidecarUnavailable:
         with _offline(settings) as mounts:
+            check_removable(committed(mounts.database), path)
             removed = mounts.remove(path).to_wire()
     if Mode.json:
         print_json(_describe(removed))
@@ -202,6 +205,7 @@ def _describe(mount: wire.Mount) -> dict[str, object]:
             mount.path, mount.store_uri, mount.store_id, mount.root, mount.prefix,
             mount.read_only, mount.freshness_ms, mount.list_freshness_ms, tuple(mount.immutable),
             CacheControl.from_wire(mount.control),
+            WriteTypes.parse(",".join(mount.control.write)),
         )
     )  # fmt: skip
     return {**shown, "direct_conf": dict(mount.direct_conf)}
@@ -225,11 +229,13 @@ def _offline(settings: Settings) -> Iterator[Mounts]:
     directory = settings.cache_dir
     files = [directory / n for n in ("namespace.db", "namespace.db-wal", "namespace.db-shm")]
 
-    def publish(table: bytes) -> None:
+    def publish(table: bytes, *, durable: bool = False) -> None:
         new = directory / "mounts.new"
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
         with os.fdopen(descriptor, "wb") as out:
             out.write(pack_mounts(table, crc32c))
+            if durable:
+                os.fsync(out)
         give_to_owner(directory, new)
         new.replace(directory / "mounts")
 
@@ -239,6 +245,8 @@ def _offline(settings: Settings) -> Iterator[Mounts]:
             freshness_ms=settings.freshness_ms, list_freshness_ms=settings.list_freshness_ms,
         )  # fmt: skip
         try:
+            mounts.set_pending(held(mounts.table, committed(mounts.database)))
+            mounts.publish()
             yield mounts
         finally:
             mounts.close()

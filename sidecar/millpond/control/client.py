@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from millpond.errors import (
     FrameTooLarge,
     Internal,
     MillpondError,
+    NotPersisted,
     NotSupported,
     Overloaded,
     SidecarUnavailable,
@@ -21,6 +23,7 @@ from millpond.errors import (
 )
 from millpond.model.paths import parse_uri
 from millpond.wire import millpond_pb2 as wire
+from millpond.wire import pending_pb2 as pending
 from millpond.wire import service
 from millpond.wire.local_client import LocalClient
 
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
 
+WAIT_S = 5.0
+"""How long one call waits for what is pending."""
 ANSWER_S = 10.0
 """What is answered from memory comes within this time, or nobody is there."""
 _OPTIONS = [
@@ -154,6 +159,43 @@ class Control:
     def explain(self, path: str) -> wire.ExplainReply:
         """Per block of a file: here, or absent and why."""
         reply: wire.ExplainReply = self._call("explain", wire.ExplainRequest(path=parse_uri(path)))
+        return reply
+
+    # -- what is pending
+
+    def persists(self, path: str = "/", *, limit: int = 1000) -> pending.PersistsReply:
+        """What is committed at or below a path and not in its store yet."""
+        asked = pending.PersistsRequest(path=parse_uri(path), limit=limit)
+        reply: pending.PersistsReply = self._call("persists", asked, self._answer_s)
+        return reply
+
+    def persist_wait(self, path: str = "/", *, timeout_s: float = 3600) -> pending.PersistsReply:
+        """Wait until the store has all that is pending there now, but for conflicts; what is left.
+
+        Raises NotPersisted after the time given.
+        """
+        end = time.monotonic() + timeout_s
+        while True:
+            left = max(0.0, end - time.monotonic())
+            asked = pending.PersistWaitRequest(path=parse_uri(path), timeout_s=min(left, WAIT_S))
+            reply: pending.PersistsReply = self._call("persist_wait", asked)
+            if reply.files == reply.conflicts:
+                return reply
+            if time.monotonic() >= end:
+                raise NotPersisted(
+                    f"{reply.files - reply.conflicts} changes at {path} are not in the store yet",
+                    cause=f"after {timeout_s:g} s",
+                    remedy="`millpond persist ls` shows how far they are",
+                )
+
+    def persist_retry(
+        self, path: str, *, overwrite: bool = False, discard: bool = False
+    ) -> pending.PersistsReply:
+        """End conflicts at or below a path: try again as they were, ``overwrite`` what is in the
+        store by now, or ``discard`` what was written here. What they were."""
+        how = pending.DISCARD if discard else pending.OVERWRITE if overwrite else pending.AGAIN
+        asked = pending.PersistRetryRequest(path=parse_uri(path), how=how)
+        reply: pending.PersistsReply = self._call("persist_retry", asked)
         return reply
 
     # -- what the sidecar does ---------------------------------------------------------------

@@ -39,6 +39,12 @@ class OpenStore(Protocol):
     def __call__(self, uri: str, options: Mapping[str, str], /) -> tuple[UnderStore, str]: ...
 
 
+class Publish(Protocol):
+    """Puts a serialised ``wire.MountTable`` where clients read it."""
+
+    def __call__(self, table: bytes, *, durable: bool = False) -> None: ...
+
+
 class Mounts:
     """The mounts of this node. Thread-safe.
 
@@ -49,7 +55,7 @@ class Mounts:
         self,
         database: Path,
         open_store: OpenStore,
-        publish: Callable[[bytes], None],
+        publish: Publish,
         *,
         freshness_ms: int,
         list_freshness_ms: int,
@@ -59,9 +65,27 @@ class Mounts:
         self._defaults = (freshness_ms, list_freshness_ms)
         self._lock = threading.Lock()
         self._stores: dict[str, UnderStore] = {}
+        self._seen: dict[str, UnderStore] = {}
+        self._pending: frozenset[str] = frozenset()
+        self.over: Callable[[UnderStore], UnderStore] = lambda store: store
+        """What stands above each store, for who asks for it."""
         self.database = Database(database)
         self.table = MountTable(self._mount(row) for row in self.database.mounts())
-        self._publish(self.table.to_wire().SerializeToString())
+
+    def publish(self) -> None:
+        """Tell clients what is mounted."""
+        with self._lock:
+            self._replace(self.table.mounts)
+
+    def set_pending(self, paths: frozenset[str]) -> None:
+        """These mounts hold data which their stores do not have: clients know it from now on, and
+        after a power loss."""
+        if paths == self._pending:
+            return
+        with self._lock:
+            if paths != self._pending:
+                self._pending = paths
+                self._replace(self.table.mounts)
 
     def add(
         self,
@@ -115,6 +139,7 @@ class Mounts:
             self._replace([m for m in mounts if m.path != path])
             self.database.remove(path)
             store = self._stores.pop(path, None)
+            self._seen.pop(path, None)
         if store is not None:
             store.close()
         return mount
@@ -132,6 +157,13 @@ class Mounts:
                 log.warning("%s was deleted; written again", self.database.file)
 
     def store(self, mount: Mount) -> UnderStore:
+        """A mount's store as it is seen here. Raises what opening it raises."""
+        store = self._seen.get(mount.path)
+        if store is None:
+            store = self._seen[mount.path] = self.over(self.real_store(mount))
+        return store
+
+    def real_store(self, mount: Mount) -> UnderStore:
         """The opened store of a mount. Raises what opening it raises."""
         store = self._stores.get(mount.path)
         if store is not None:
@@ -159,11 +191,13 @@ class Mounts:
                 except MillpondError as e:
                     log.warning("closing a store: %s", e)
             self._stores.clear()
+            self._seen.clear()
             self.database.close()
 
     def _replace(self, mounts: list[Mount]) -> None:
         table = MountTable(mounts)
-        self._publish(table.to_wire().SerializeToString())
+        data = table.to_wire(self._pending).SerializeToString()
+        self._publish(data, durable=bool(self._pending))
         self.table = table
 
     def _open(self, path: str, uri: str, options: Mapping[str, str]) -> tuple[UnderStore, str]:
@@ -204,6 +238,7 @@ def mount_of(row: MountRow, freshness_ms: int, list_freshness_ms: int) -> Mount:
         list_freshness_ms=said.list_freshness_ms,
         immutable=said.immutable,
         control=said.control,
+        writes=said.writes,
         direct_conf=direct_conf(row.store_uri, row.root, row.options),
         options=row.options,
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from millpond.errors import InvalidSetting, MountConflict, MountNotFound
 from millpond.model.globs import glob_pattern
 from millpond.model.paths import check_path, join, parent, store_path
-from millpond.namespace.options import TRUTH, CacheControl
+from millpond.namespace.options import TRUTH, CacheControl, WriteTypes
 from millpond.store.parts import NO_LIMITS
 from millpond.units import format_duration_ms
 from millpond.wire import millpond_pb2 as wire
@@ -45,6 +45,7 @@ class Mount:
     list_freshness_ms: int = 0
     immutable: tuple[str, ...] = ()
     control: CacheControl = field(default_factory=CacheControl)
+    writes: WriteTypes = field(default_factory=WriteTypes)
     direct_conf: Mapping[str, str] = field(default_factory=dict, hash=False)
     options: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
     """As given, secrets included: never shown, see ``shown_options``."""
@@ -88,6 +89,15 @@ class Mount:
             self._immutable.fullmatch(self.below(path)) is not None
         )
 
+    def write_type(self, path: str) -> str:
+        """How a file at a path of this mount is written, where its writer does not say."""
+        return self.writes.of(self.below(path))
+
+    @property
+    def place(self) -> str:
+        """Names the store: mounts that share it may share keys."""
+        return f"{self.store_id}/{self.root}"
+
     def shown_options(self) -> dict[str, str]:
         """The options with plain secrets hidden; references to secrets are shown."""
         return {
@@ -97,12 +107,15 @@ class Mount:
             for k, v in self.options.items()
         }
 
-    def to_wire(self) -> wire.Mount:
+    def to_wire(self, *, pending: bool = False) -> wire.Mount:
+        control = self.control.to_wire()
+        control.write.extend(self.writes.texts())
         return wire.Mount(
             path=self.path, store_uri=self.store_uri, store_id=self.store_id, root=self.root,
             prefix=self.prefix, read_only=self.read_only, freshness_ms=self.freshness_ms,
             list_freshness_ms=self.list_freshness_ms, immutable=self.immutable,
-            direct_conf=dict(self.direct_conf), control=self.control.to_wire(),
+            direct_conf=dict(self.direct_conf), control=control,
+            pending=pending,
         )  # fmt: skip
 
 
@@ -167,10 +180,9 @@ class MountTable:
         inside = path if path == "/" else path + "/"
         found: list[Mount] = []
         for at in sorted(self._by_path):
-            if at.startswith(inside) and at != path:
-                outer = found[-1].path + "/" if found else None
-                if outer is None or not at.startswith(outer):
-                    found.append(self._by_path[at])
+            below = at.startswith(inside) and at != path
+            if below and not any(at.startswith(f"{m.path}/") for m in found):
+                found.append(self._by_path[at])
         return found
 
     def paths_of(self, store_id: str, root: str, key: str) -> list[str]:
@@ -190,8 +202,9 @@ class MountTable:
         best = max(naming, key=lambda m: (len(m.prefix), m.path), default=None)
         return best.path if best is not None and best.control.limits != NO_LIMITS else ""
 
-    def to_wire(self) -> wire.MountTable:
-        return wire.MountTable(mounts=[m.to_wire() for m in self.mounts])
+    def to_wire(self, pending: frozenset[str] = frozenset()) -> wire.MountTable:
+        """``pending``: the mounts that hold data which their stores do not have."""
+        return wire.MountTable(mounts=[m.to_wire(pending=m.path in pending) for m in self.mounts])
 
     def _not_found(self, path: str) -> MountNotFound:
         near = difflib.get_close_matches(path, self._by_path, n=3, cutoff=0.4)
@@ -249,6 +262,7 @@ def describe(mount: Mount) -> dict[str, object]:
         "freshness": format_duration_ms(mount.freshness_ms),
         "list_freshness": format_duration_ms(mount.list_freshness_ms),
         "immutable": list(mount.immutable),
+        "write": mount.writes.texts(),
         **mount.control.describe(),
     }
 

@@ -20,6 +20,9 @@ from millpond.model.paths import check_path, file_id, join
 from millpond.model.records import Meta
 from millpond.namespace.mounting import Mounts, OpenStore, check_apart
 from millpond.namespace.mounts import Mount, MountTable
+from millpond.namespace.pending.data import PendingData
+from millpond.namespace.pending.mounts import PendingMounts, check_removable
+from millpond.namespace.pending.overlay import OverlayStore
 from millpond.namespace.pins import Pin, Pins
 from millpond.namespace.places import At, cacheable
 from millpond.namespace.validation import Validation
@@ -121,13 +124,17 @@ class Namespace:
             database, open_store, store.publish_mounts,
             freshness_ms=freshness_ms, list_freshness_ms=list_freshness_ms,
         )  # fmt: skip
+        self.pending = PendingData(self._mounts.database, store)
+        self._mounts.over = lambda under: OverlayStore(under, self.pending)
         self._set_parts()
         self.pins = Pins(self._mounts.database, store)
         store.also_heal(self._mounts.heal)
         self._validation = Validation(
-            store, self._mounts.store, lambda: self._mounts.table, clock,
+            store, self._mounts.store, lambda: self._mounts.table, clock, self.pending.origin,
             hot_bytes=hot_bytes, listing_bytes=listing_bytes,
         )  # fmt: skip
+        self.pending_mounts = PendingMounts(self._mounts, self._validation, self.pending)
+        self._mounts.publish()
         self._hot = self._validation.hot
 
     @property
@@ -167,6 +174,7 @@ class Namespace:
 
     def remove_mount(self, path: str) -> Mount:
         """See ``Mounts.remove``."""
+        check_removable(self.pending.view, check_path(path))
         mount = self._mounts.remove(path)
         self._set_parts()
         self._hot.clear()

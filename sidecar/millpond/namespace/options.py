@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from millpond.errors import InvalidSetting
 from millpond.model.admission import Admission, parse_rules
+from millpond.model.globs import glob_pattern
 from millpond.store.parts import NO_LIMITS, Limits
 from millpond.units import format_duration_ms, format_size, parse_duration_ms, parse_size
 from millpond.wire import millpond_pb2 as wire
@@ -19,8 +22,54 @@ if TYPE_CHECKING:
 
 OPTIONS = (
     "freshness", "list_freshness", "immutable", "read_only", "admission", "ttl", "quota", "reserve",
+    "write",
 )  # fmt: skip
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+THROUGH, ASYNC, AROUND = "through", "async", "around"
+"""Written to the store before it is acknowledged; after; and to the store alone."""
+WRITE_TYPES = (THROUGH, ASYNC, AROUND)
+
+
+def check_write_type(text: str) -> str:
+    """Raises ValueError."""
+    if text not in WRITE_TYPES:
+        raise ValueError(f"{', '.join(WRITE_TYPES)}; not {text!r}")
+    return text
+
+
+@dataclass(frozen=True)
+class WriteTypes:
+    """How the files of a mount are written: (write type, glob below the mount) in their order, the
+    first that matches decides; else ``through``. A glob of None is any file."""
+
+    rules: tuple[tuple[str, str | None], ...] = ()
+
+    def of(self, below: str) -> str:
+        for write_type, pattern in self._patterns:
+            if pattern is None or pattern.fullmatch(below) is not None:
+                return write_type
+        return THROUGH
+
+    @cached_property
+    def _patterns(self) -> list[tuple[str, re.Pattern[str] | None]]:
+        return [(t, None if g is None else re.compile(glob_pattern(g))) for t, g in self.rules]
+
+    def texts(self) -> list[str]:
+        return [t if glob is None else f"{t}:{glob}" for t, glob in self.rules]
+
+    @staticmethod
+    def parse(text: str) -> WriteTypes:
+        """``async:**/out/**, around:**/checkpoints/**, through``. Raises ValueError."""
+        rules = []
+        for rule in filter(None, (part.strip() for part in re.split("[,;]", text))):
+            write_type, colon, glob = (part.strip() for part in rule.partition(":"))
+            check_write_type(write_type)
+            if colon and not glob:
+                raise ValueError(f"a glob after {write_type}:")
+            rules.append((write_type, glob or None))
+        return WriteTypes(tuple(rules))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +110,7 @@ class MountOptions:
     list_freshness_ms: int
     immutable: tuple[str, ...]
     control: CacheControl
+    writes: WriteTypes
     store: dict[str, str]
 
 
@@ -96,6 +146,7 @@ def parse_options(
         said("list_freshness", parse_duration_ms, list_freshness_ms),
         globs,
         CacheControl(rules, limits),
+        said("write", WriteTypes.parse, WriteTypes()),
         {k: v for k, v in options.items() if k not in OPTIONS},
     )
 

@@ -45,6 +45,10 @@ class Validation:
         open_under: Callable[[Mount], UnderStore],
         table: Callable[[], MountTable],
         clock: Callable[[], int],
+        origin: Callable[[str, str, str], tuple[bool, str]] = lambda place, key, version: (
+            False,
+            "",
+        ),
         *,
         hot_bytes: int,
         listing_bytes: int,
@@ -53,6 +57,7 @@ class Validation:
         self._under = open_under
         self._table = table
         self._clock = clock
+        self._origin = origin
         self._flights = Flights(clock)
         self.hot = HotAnswers(hot_bytes)
         self.changes = Changes()
@@ -126,6 +131,13 @@ class Validation:
             meta = self._store.get_meta(at.store_path)
             if meta is not None and meta.file_id == wanted and meta.content is None:
                 self._put(replace(meta, content=content))
+
+    def persisted(self, at: At, wanted: bytes, store_version: str) -> None:
+        """The store has this version of the file, and calls it so."""
+        with self.directories.lock(at.directory):
+            meta = self._store.get_meta(at.store_path)
+            if meta is not None and meta.file_id == wanted:
+                self._put(replace(meta, pending=False, store_version=store_version))
 
     def recall(self, at: At, wanted: bytes) -> FileInfo | None:
         """What is known of this version of the file, however old; None if nothing is."""
@@ -263,13 +275,14 @@ class Validation:
         boot = self._store.boot_id
         old = self._store.get_meta(at.store_path)
         pointer = is_pointer(at.key)  # its meta is weak: so no client opens it unasked
+        pending, store_version = self._origin(at.mount.place, at.key, entry.version)
         if old is None or old.file_id != info.file_id or old.weak != pointer:
             if old is not None:
                 self.changes.note(info.store_path)
             self._drop_hot(at.mount, at.key)
             meta = Meta(
                 info.store_path, info.file_id, entry.version, entry.length, entry.mtime_ms,
-                stamp_ns, boot, weak=pointer,
+                stamp_ns, boot, weak=pointer, pending=pending, store_version=store_version,
             )  # fmt: skip
             info.meta_on_disk = self._put(meta)
         elif pointer:

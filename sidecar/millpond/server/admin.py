@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from millpond import __version__
 from millpond import metrics as m
+from millpond.server import pending_control
 from millpond.server.running import RunningSettings, on_loop
 from millpond.server.stacks import stacks
 from millpond.wire import millpond_pb2 as wire
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
     from millpond.namespace import Namespace
     from millpond.namespace.pins import Pin
     from millpond.server.explain import Explainer
+    from millpond.server.pending_control import PendingControl
     from millpond.store import BlockStore
 
-READS = frozenset({"explain", "mounts", "pins", "refresh", "settings", "stats", "stacks"})
+READS = pending_control.READS | {
+    "explain", "mounts", "pins", "refresh", "settings", "stats", "stacks",
+}  # fmt: skip
 """The handlers that change nothing; all others need ``control.token``."""
 
 
@@ -39,6 +43,7 @@ class Admin:
         metrics: Metrics,
         running: RunningSettings,
         explainer: Explainer,
+        pending: PendingControl,
     ) -> None:
         self._loop = loop
         self._store = store
@@ -46,6 +51,7 @@ class Admin:
         self._metrics = metrics
         self._running = running
         self._explainer = explainer
+        self.pending = pending
         self._began = time.monotonic()
         self.loop_seen_s = loop.time()
         """When the control loop last ran its clock."""

@@ -60,6 +60,10 @@ class Gauges:
         values.set(m.CORRUPT_PAGES, stats.corrupt_pages)
         values.set(m.DISKS_DROPPED, sum(bool(why) for _, why in self._store.disks()))
         values.set(m.SCRUBBED_BYTES, stats.scrubbed_bytes)
+        view = self._namespace.pending.view
+        values.set(m.PENDING, len(view))
+        values.set(m.PENDING_BYTES, view.bytes)
+        values.set(m.PENDING_CONFLICTS, view.conflicts)
         values.clear(m.STORE_REQUESTS)
         values.clear(m.STORE_BYTES)
         values.clear(m.STORE_LEFT_OUT)

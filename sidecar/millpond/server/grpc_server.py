@@ -86,9 +86,13 @@ class ControlServer:
         path = directory / service.SOCKET
         threads = cast("ThreadPoolExecutor", self._threads)  # only its submit is used
         server = grpc.server(threads, maximum_concurrent_rpcs=THREADS, options=_OPTIONS)
-        handlers = {m.name: self._handler(m) for m in service.METHODS.values()}
-        name = next(iter(service.METHODS.values())).path.split("/")[1]
-        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(name, handlers)])
+        handlers: dict[str, dict[str, Any]] = {}
+        for method in service.METHODS.values():
+            name = method.path.split("/")[1]
+            handlers.setdefault(name, {})[method.name] = self._handler(method)
+        server.add_generic_rpc_handlers(
+            [grpc.method_handlers_generic_handler(*each) for each in handlers.items()]
+        )
         try:
             server.add_insecure_port(service.address(directory))
             os.chmod(path, 0o660)
@@ -119,7 +123,8 @@ class ControlServer:
     # -- calls -------------------------------------------------------------------------------
 
     def _handler(self, method: Method) -> Any:
-        handle = getattr(self._admin, method.handler)
+        about = self._admin if hasattr(self._admin, method.handler) else self._admin.pending
+        handle = getattr(about, method.handler)
 
         def behaviour(request: Any, context: grpc.ServicerContext) -> Any:
             try:

@@ -21,6 +21,8 @@ from millpond.server.gauges import Gauges
 from millpond.server.grpc_server import ControlServer
 from millpond.server.http import HttpServer
 from millpond.server.local_socket import Exhaustion, LocalServer
+from millpond.server.pending_control import PendingControl
+from millpond.server.persisting import Persister
 from millpond.server.ranges import Ranges
 from millpond.server.remote import RemoteReads
 from millpond.server.running import RunningSettings, limits_of, max_pending
@@ -112,6 +114,7 @@ class Sidecar:
         self.state = "ok"
         self._watch_lag(loop, loop.time())
         self._dashboard.start()
+        self._persister.start()
         self._healing = asyncio.create_task(self._heal())
         log.info("serving %s, tcp %s, http %s", self.socket_path, self.tcp_port, self.http_port)
 
@@ -145,8 +148,8 @@ class Sidecar:
         await asyncio.gather(self._http.stop(), self._remote.stop())
         until = time.monotonic() + STOP_S
         ends = (
-            self._control.stop, self._fills.join, self._ranges.close, self._uploads.close,
-            self._lookups.close, self._disk.close,
+            self._control.stop, self._persister.stop, self._fills.join, self._ranges.close,
+            self._uploads.close, self._lookups.close, self._disk.close,
         )  # fmt: skip
         for join in ends:
             if not await asyncio.to_thread(join, max(0.1, until - time.monotonic())):
@@ -201,12 +204,14 @@ class Sidecar:
             max_requests=s.max_requests, max_per_connection=s.max_requests_per_connection,
             cache_gid=s.cache_dir.stat().st_gid, aliases=self.aliases,
         )  # fmt: skip
+        self._persister = Persister(self.namespace, self._verbs.counted)
         self._server = LocalServer(self._verbs)
         running = RunningSettings(loop, s, self.store, self.namespace, self._verbs, self._fills)
         explainer = Explainer(self.store, self.namespace, self._fills.bypasses)
         admin = self._admin = Admin(
-            loop, self.store, self.namespace, self.metrics, running, explainer
-        )
+            loop, self.store, self.namespace, self.metrics, running, explainer,
+            PendingControl(self.namespace, self._persister),
+        )  # fmt: skip
         gauges = Gauges(self.store, self.namespace, self._verbs, self._fills, admin, self.metrics)
         self._dashboard = Dashboard(
             loop, self.store, self.namespace, self._verbs, gauges, self.metrics,

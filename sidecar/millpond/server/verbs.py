@@ -76,7 +76,7 @@ class Verbs:
         self._disk = disk
         self._lookups = lookups
         self._uploads = uploads
-        self.writing = Writing(store, namespace, self._counted)
+        self.writing = Writing(store, namespace, self.counted)
         self._uid = os.geteuid()
         self._gid = cache_gid
         self._aliases = aliases
@@ -135,7 +135,7 @@ class Verbs:
             )
         )
 
-    def _counted(self, metric: m.Metric, value: float, label: str) -> None:
+    def counted(self, metric: m.Metric, value: float, label: str) -> None:
         """[thread] Count on the loop."""
         self.loop.call_soon_threadsafe(self.metrics.add, metric, value, *([label] if label else []))
 

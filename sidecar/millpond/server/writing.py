@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from millpond import metrics as m
@@ -20,8 +21,11 @@ from millpond.errors import (
 )
 from millpond.model.paths import check_path, file_id, join, parent
 from millpond.model.sizes import INLINE_FILE_BYTES
+from millpond.namespace.options import AROUND, ASYNC
+from millpond.namespace.pending.records import new_id
 from millpond.server.core import writes as core
 from millpond.server.core.writes import MAX_FILES_AT_ONCE, Write, Writes
+from millpond.under.base import ABSENT
 from millpond.wire import millpond_pb2 as wire
 
 if TYPE_CHECKING:
@@ -72,11 +76,22 @@ class Writing:
             table = self._namespace.table
             if core.is_fixed(table, path):
                 raise IsADirectory(f"{path} is a directory", cause="it leads to mounts")
-            core.writable(table, path)
-            found = self._found(path, force=not request.overwrite)
+            mount = core.writable(table, path)
+            write_type = core.write_type(mount, path, request.write_type)
+            later = write_type == ASYNC
+            found = self._found(path, force=later or not request.overwrite)
             expect = core.check_create(path, found, overwrite=request.overwrite)
+            if later and found is not None:
+                expect = found.version  # what comes to be there until it is persisted is kept
+            elif later:
+                expect = ABSENT
             self._check_above(path, must=request.parent)
-            number, first = self.writes.begin(owner, path, expect).number, True
+            number, first = (
+                self.writes.begin(
+                    owner, path, expect, write_type=write_type, strict=not request.overwrite
+                ).number,
+                True,
+            )
         files: list[StagedFile] = []
         try:
             session = self.writes.session(owner, number)
@@ -97,7 +112,8 @@ class Writing:
         try:
             staging.discard(core.unnamed(write, files))
             taken = staging.take(files, write.file_id, request.length)
-            info = self._through(write, taken)
+            perform = self._later if write.write_type == ASYNC else self._through
+            info = perform(write, taken)
         except MillpondError as e:
             self._count(m.WRITES, 1, e.name)
             raise
@@ -109,11 +125,30 @@ class Writing:
         self._count(m.WRITTEN_BYTES, request.length, "")
         return wire.CommitReply(info=info)
 
+    def _later(self, write: Write, taken: Taken) -> wire.FileInfo:
+        """Durable here, and visible; the persister brings it to the store."""
+        core.writable(self._namespace.table, write.path)
+        place = self._namespace.place(write.path)
+        pending = self._namespace.pending
+        entry = replace(
+            pending.keep(place, taken), batch=new_id(), expect=write.expect, strict=write.strict
+        )
+        pending.record([entry])
+        info = self._namespace.stat(write.path)
+        if taken.length <= INLINE_FILE_BYTES and info.version == entry.version:
+            self._namespace.inlined(info, bytes(taken.read(0, taken.length)))
+        return info
+
     def _through(self, write: Write, taken: Taken) -> wire.FileInfo:
         place = self._namespace.place(write.path)
         core.writable(self._namespace.table, write.path)
         with self._changing(write.path):
             version = place.store.put(place.key, taken, expect=write.expect)
+        if write.write_type == AROUND:
+            return wire.FileInfo(
+                path=write.path, length=taken.length, version=version, store_path=place.store_path,
+                store_uri=place.mount.uri(place.key),
+            )  # fmt: skip
         try:
             return self._publish(write, place, taken, version)
         except MillpondError as e:

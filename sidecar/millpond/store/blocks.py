@@ -57,6 +57,7 @@ class Blocks:
         self._open: dict[bytes, BlockWriter] = {}
         self._open_lock = threading.Lock()
         self._held: dict[bytes, float] = {}
+        self.kept: set[bytes] = set()  # file ids
         self.corrupt_pages = 0
 
     # -- what may not be evicted
@@ -66,8 +67,8 @@ class Blocks:
         self._held[key] = max(time.monotonic() + seconds, self._held.get(key, 0.0))
 
     def in_use(self, key: bytes) -> bool:
-        """Whether a writer is open or the block is held."""
-        if key in self._open:
+        """Whether a writer is open, or the block is held or kept."""
+        if key in self._open or key[:16] in self.kept:
             return True
         until = self._held.get(key)
         return until is not None and until > time.monotonic()
@@ -154,6 +155,8 @@ class Blocks:
             self._tree.set_aside(path, str(e))
         except Corrupt as e:
             self.disk.close(fd)
+            if key[:16] in self.kept:
+                raise
             self._files.unlink(key)
             self._history.add(key, Loss.BAD)
             self._say_bad(key, str(e))
@@ -238,6 +241,9 @@ class Blocks:
         with self._stripe(key):
             if self._generation(key) != generation:
                 return  # who also met the page was faster: counted and told once
+            if key[:16] in self.kept:
+                log.error("%s is bad, and holds what no store has", self._files.path(key))
+                return
             self._unlink(key, Loss.BAD)
         what = "a page" if page is None else f"page {page}"
         self._say_bad(key, f"{what} fails its checksum")
@@ -377,7 +383,9 @@ class Blocks:
                     return
             except FileNotFoundError:
                 return
-            if isinstance(why, UnknownFormat):
+            if key[:16] in self.kept:
+                log.error("%s is bad, and holds what no store has: %s", path, why)
+            elif isinstance(why, UnknownFormat):
                 self._tree.set_aside(path, str(why))
                 self._forget(key)
             else:
@@ -454,7 +462,9 @@ class Blocks:
         return as_error(error, "filling a block")
 
     def drop_file(self, file_id: bytes) -> int:
-        """Unlink every block of a file version; the bytes freed."""
+        """Unlink every block of a file version, unless it is kept; the bytes freed."""
+        if file_id in self.kept:
+            return 0
         with self._open_lock:
             keys = {key for key in self._open if key[:16] == file_id}
         keys |= {block_key(file_id, n) for n in self.of_file(file_id)}

@@ -112,6 +112,10 @@ class Disk:
             done += more
         return done
 
+    def sync(self, fd: int) -> None:
+        """What was written is on the disk when this returns."""
+        os.fsync(fd)
+
     def stat(self, fd: int) -> os.stat_result:
         return os.fstat(fd)
 

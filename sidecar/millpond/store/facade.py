@@ -170,10 +170,10 @@ class BlockStore:
             data = node.render(self._node).encode()
             self._guarded(lambda: self._tree.replace("node.properties", data, durable=True))
 
-    def publish_mounts(self, table: bytes) -> None:
-        """Publish a serialised ``wire.MountTable``."""
+    def publish_mounts(self, table: bytes, *, durable: bool = False) -> None:
+        """Publish a serialised ``wire.MountTable``, with ``durable`` to last over a power loss."""
         self._mounts = data = pack_mounts(table, crc32c)
-        self._guarded(lambda: self._tree.replace("mounts", data))
+        self._guarded(lambda: self._tree.replace("mounts", data, durable=durable))
 
     def _guarded(self, write: Callable[[], object]) -> None:
         try:
@@ -249,6 +249,15 @@ class BlockStore:
     def hold(self, file_id: bytes, block: int, seconds: float = 2.0) -> None:
         """Do not evict the block before that. Memory only."""
         self._blocks.hold(block_key(file_id, block), seconds)
+
+    def keep(self, file_id: bytes) -> None:
+        """No block of this version goes before ``unkeep``, by eviction, by hand or as a bad one:
+        nobody else has its data. Memory only."""
+        self._blocks.kept.add(file_id)
+
+    def unkeep(self, file_id: bytes) -> None:
+        """They may go again. Memory only."""
+        self._blocks.kept.discard(file_id)
 
     def report_bad_page(self, file_id: bytes, block: int, page: int, generation: int) -> bool:
         """A reader met a bad page: True if we find it so too; the block is then unlinked."""

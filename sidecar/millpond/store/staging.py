@@ -35,6 +35,7 @@ from millpond.model.block import (
     Header,
     page_crc,
 )
+from millpond.model.paths import block_name
 from millpond.model.sizes import BLOCK_BYTES, PAGE_BYTES, block_count, page_count, page_valid_bytes
 from millpond.store.disk import as_error
 from millpond.store.tree import FILE_MODE
@@ -205,17 +206,26 @@ class Staging:
         finally:
             os.close(fd)
 
-    def publish(self, taken: Taken, file_id: bytes, part: str) -> None:
-        """Make the files blocks of this version. One that is there already is left as it is."""
-        for block, file in enumerate(taken.files):
-            header, crcs = taken.header(block)
-            try:
-                self._rename(file, header, crcs, file_id)
-                self._blocks.adopt(file_id, block, file.path, part)
-            except OSError as e:
-                raise as_error(e, "publishing what was written") from e
+    def publish(self, taken: Taken, file_id: bytes, part: str, *, durable: bool = False) -> None:
+        """Make the files blocks of this version. One that is there already is left as it is.
 
-    def _rename(self, file: StagedFile, header: Header, crcs: array[int], file_id: bytes) -> None:
+        With ``durable`` data and names are on the disk when it returns, whatever happens.
+        """
+        try:
+            for block, file in enumerate(taken.files):
+                header, crcs = taken.header(block)
+                self._rename(file, header, crcs, file_id, durable=durable)
+                self._blocks.adopt(file_id, block, file.path, part)
+            if durable and taken.files:
+                directory = (self._tree.directory / block_name(file_id, 0)).parent
+                for each in (directory, directory.parent, directory.parent.parent):
+                    self._tree.sync_dir(each)
+        except OSError as e:
+            raise as_error(e, "publishing what was written") from e
+
+    def _rename(
+        self, file: StagedFile, header: Header, crcs: array[int], file_id: bytes, *, durable: bool
+    ) -> None:
         new = Header(file_id, header.block, header.valid_bytes, secrets.randbits(64))
         pages = header.pages
         change = _seed_change(header.file_id, file_id, PAGE_BYTES)
@@ -226,6 +236,8 @@ class Staging:
         try:
             self._tree.disk.pwrite(fd, new.pack(crc32c)[: CRC_AT + 4], 0)
             self._tree.disk.pwrite(fd, table.tobytes(), PAGE_CRCS_AT)
+            if durable:
+                self._tree.disk.sync(fd)
         finally:
             self._tree.disk.close(fd)
 

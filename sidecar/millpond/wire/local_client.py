@@ -133,11 +133,12 @@ class LocalClient:
 
     def begin(
         self, path: str, *, overwrite: bool = True, parent: bool = False, files: int = 1,
-        write: int = 0,
+        write: int = 0, write_type: str = "",
     ) -> wire.BeginReply:  # fmt: skip
         request = wire.BeginRequest(
-            path=path, overwrite=overwrite, parent=parent, files=files, write=write
-        )
+            path=path, overwrite=overwrite, parent=parent, files=files, write=write,
+            write_type=write_type,
+        )  # fmt: skip
         return self._one(begin=request).begin
 
     def commit(self, write: int, length: int, files: Iterable[str]) -> wire.FileInfo:

@@ -1,4 +1,4 @@
-"""The control service as the .proto declares it, and what its two ends agree on.
+"""The control service as the .proto files declare it, and what its two ends agree on.
 
 No code is generated for it: the descriptor names every method and its messages.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from millpond.model.sizes import MIB
-from millpond.wire import millpond_pb2 as wire
+from millpond.wire import millpond_pb2, pending_pb2
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,8 +41,8 @@ class Method:
     reply: Any
 
 
-def _methods() -> dict[str, Method]:
-    service = wire.DESCRIPTOR.services_by_name["Control"]
+def _methods(file: Any, name: str) -> dict[str, Method]:
+    service = file.DESCRIPTOR.services_by_name[name]
     found = {}
     for declared in service.methods:
         handler = re.sub(r"(?<!^)(?=[A-Z])", "_", declared.name).lower()
@@ -50,13 +50,13 @@ def _methods() -> dict[str, Method]:
             declared.name,
             f"/{service.full_name}/{declared.name}",
             handler,
-            getattr(wire, declared.input_type.name),
-            getattr(wire, declared.output_type.name),
+            getattr(file, declared.input_type.name),
+            getattr(file, declared.output_type.name),
         )
     return found
 
 
-METHODS = _methods()
+METHODS = _methods(millpond_pb2, "Control") | _methods(pending_pb2, "Pending")
 
 
 def address(directory: Path) -> str:

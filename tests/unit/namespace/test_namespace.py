@@ -67,7 +67,7 @@ def write(file: Path, content: bytes) -> None:
 def age(namespace: Namespace) -> None:
     """The file store takes what changed less than 2 s ago for weak (ctime can't be set)."""
     for mount in namespace.mounts():
-        store = namespace._mounts.store(mount)
+        store = namespace._mounts.real_store(mount)
         store._clock_ns = lambda: time.time_ns() + 10**10  # type: ignore[attr-defined]
 
 
@@ -364,7 +364,7 @@ def test_a_removed_mount_answers_no_more(namespace: Namespace, data: Path) -> No
 def test_many_askers_one_request(namespace: Namespace, data: Path) -> None:
     namespace.add_mount("/m", f"file://{data}", {})
     age(namespace)
-    under = namespace._mounts.store(namespace.mounts()[0])
+    under = namespace._mounts.real_store(namespace.mounts()[0])
     gate, entered = threading.Event(), threading.Event()
     real = under.list
 

@@ -37,7 +37,10 @@ class Journal(ABC):
 
     @abstractmethod
     def stage(self, batch: str, entries: Iterable[Entry]) -> list[Entry]:
-        """Files for an open batch, numbered. Raises BatchEnded where it is not open."""
+        """Files for an open batch, and removals that are remembered; numbered.
+
+        Raises BatchEnded where it is not open.
+        """
 
     @abstractmethod
     def unstage(self, batch: str, seqs: Collection[int]) -> list[Entry]:
@@ -47,8 +50,9 @@ class Journal(ABC):
     def commit(
         self, batch: str, attempts: Collection[str] | None, removals: Iterable[Entry] = ()
     ) -> list[Entry]:
-        """Open → committed: what is staged by these attempts (None: by all), the last of each key,
-        and the removals become dirty, numbered anew in the order of commits; the rest vanishes.
+        """Open → committed: files staged by these attempts (None: by all), the last of each key,
+        and ``removals`` become dirty, numbered anew in the order of commits; the rest vanishes,
+        and so do removals that were staged.
 
         The same commit again answers what is left to persist of it, and changes nothing. Raises
         BatchEnded where the batch is unknown or aborted; Conflict where it was committed with

@@ -188,10 +188,10 @@ def new_id() -> str:
 
 
 def chosen(entries: Iterable[Entry], attempts: Collection[str] | None) -> list[Entry]:
-    """Which staged entries a commit takes: the last of each key, of the attempts named."""
+    """Which staged files a commit takes: the last of each key, of the attempts named."""
     last: dict[tuple[str, str], Entry] = {}
     for entry in entries:
-        if attempts is None or entry.attempt in attempts:
+        if entry.op is Op.PUT and (attempts is None or entry.attempt in attempts):
             last[entry.place, entry.key] = entry
     return sorted(last.values(), key=lambda e: e.seq)
 

@@ -50,6 +50,7 @@ class View:
         self._by_seq: dict[int, Entry] = {}
         self.bytes = 0
         """Of files, whether seen or not."""
+        self.conflicts = 0
         self.add(entries)
 
     # -- changes
@@ -64,6 +65,7 @@ class View:
                 place.entries.setdefault(entry.key, []).append(entry)
                 self._by_seq[entry.seq] = entry
                 self.bytes += entry.length
+                self.conflicts += entry.state is State.CONFLICT
 
     def advance(self, seq: int, state: State, detail: str = "") -> Entry:
         """As the journal has it now."""
@@ -86,6 +88,7 @@ class View:
             at = of_key.index(entry)
             del of_key[at]
             self.bytes -= entry.length
+            self.conflicts -= entry.state is State.CONFLICT
             if at < len(of_key) and of_key[at].expect is not None:
                 self._replace(replace(of_key[at], expect=made))
             if not of_key:
@@ -97,7 +100,9 @@ class View:
 
     def _replace(self, new: Entry) -> Entry:
         of_key = self._places[new.place].entries[new.key]
-        of_key[of_key.index(self._by_seq[new.seq])] = new
+        old = self._by_seq[new.seq]
+        of_key[of_key.index(old)] = new
+        self.conflicts += (new.state is State.CONFLICT) - (old.state is State.CONFLICT)
         self._by_seq[new.seq] = new
         return new
 
@@ -141,6 +146,14 @@ class View:
             for each in self._keys_below(at, key):
                 found += at.entries[each]
             return found
+
+    def holds_below(self, place: str, key: str) -> bool:
+        """Whether anything is pending at or below a key."""
+        with self._lock:
+            at = self._places.get(place)
+            if at is None:
+                return False
+            return key in at.entries or next(self._keys_below(at, key), None) is not None
 
     def is_directory(self, place: str, key: str) -> bool:
         """Whether a pending file lies below the key."""

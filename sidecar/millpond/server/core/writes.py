@@ -21,9 +21,11 @@ from millpond.errors import (
     MountConflict,
     MountReadOnly,
     NotADirectory,
+    NotSupported,
     SessionLost,
 )
 from millpond.model.paths import join
+from millpond.namespace.options import THROUGH, check_write_type
 from millpond.under.base import ABSENT
 
 if TYPE_CHECKING:
@@ -41,12 +43,15 @@ Files = list["StagedFile"]
 
 @dataclass(slots=True)
 class Write:
-    """One file on its way. ``expect``: what it is to replace, as ``UnderStore.put`` has it."""
+    """One file on its way. ``expect``: what it is to replace, as ``UnderStore.put`` has it; with
+    ``strict`` also what is written here meanwhile is a conflict."""
 
     number: int
     path: str
     expect: str | None
     file_id: bytes
+    write_type: str = THROUGH
+    strict: bool = True
     files: dict[str, StagedFile] = field(default_factory=dict)
 
 
@@ -76,14 +81,18 @@ class Writes:
         """Whether a connection has, or had, something open."""
         return owner in self._sessions
 
-    def begin(self, owner: int, path: str, expect: str | None) -> Write:
+    def begin(
+        self, owner: int, path: str, expect: str | None, *, write_type: str = THROUGH,
+        strict: bool = True,
+    ) -> Write:  # fmt: skip
         """Raises InvalidRequest where one connection has too many."""
         with self._lock:
             session = self._sessions.setdefault(owner, _Session(secrets.token_hex(16)))
             if len(session.open) >= MAX_WRITES:
                 raise InvalidRequest(f"more than {MAX_WRITES} files are being written at once")
             self._last += 1
-            write = Write(self._last, path, expect, secrets.token_bytes(16))
+            ident = secrets.token_bytes(16)
+            write = Write(self._last, path, expect, ident, write_type=write_type, strict=strict)
             session.open[write.number] = write
             return write
 
@@ -175,6 +184,18 @@ def writable(table: MountTable, path: str) -> Mount:
             remedy="Mount it without -o read_only=true",
         )
     return mount
+
+
+def write_type(mount: Mount, path: str, said: str) -> str:
+    """How a file is written: as its writer says, else as its mount does. Raises NotSupported."""
+    try:
+        return check_write_type(said) if said else mount.write_type(path)
+    except ValueError as e:
+        raise NotSupported(
+            f"{path} can't be written with write type {said!r}",
+            cause=f"there are {e}",
+            remedy="Correct fs.cache.write.type, or write_type=",
+        ) from None
 
 
 def is_fixed(table: MountTable, path: str) -> bool:

@@ -1,0 +1,222 @@
+"""The pending data of a node: its journal, what is seen of it, and its blocks, kept in step.
+
+The journal is changed first, and what it says holds; memory follows. An entry that is acknowledged
+has its blocks on disk, synced, under their last names, and none of them is evicted before the
+store has confirmed the file.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from millpond.errors import Conflict, NotPersisted
+from millpond.namespace.pending.aliases import Aliases
+from millpond.namespace.pending.overlay import PendingSource
+from millpond.namespace.pending.records import (
+    BatchState,
+    Entry,
+    Op,
+    State,
+    born,
+    is_born,
+)
+from millpond.namespace.pending.sqlite import SqliteJournal
+from millpond.namespace.pending.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from millpond.namespace.database import Database
+    from millpond.namespace.namespace import Place
+    from millpond.namespace.pending.records import Alias, Batch
+    from millpond.store import BlockStore
+    from millpond.store.staging import Taken
+
+log = logging.getLogger(__name__)
+BARRIER_S = 120.0
+"""How long a change of the namespace waits for what is pending there."""
+
+
+def committed(database: Database) -> View:
+    """What is pending in a cache directory whose sidecar does not run."""
+    loaded = SqliteJournal(database).load()
+    return View(e for e in loaded.entries if e.state is not State.STAGED)
+
+
+class PendingData:
+    """Thread-safe; what writes blocks."""
+
+    def __init__(self, database: Database, store: BlockStore) -> None:
+        self._store = store
+        self.journal = SqliteJournal(database)
+        loaded = self.journal.load()
+        self.view = View(e for e in loaded.entries if e.state is not State.STAGED)
+        self.aliases = Aliases(loaded.aliases)
+        staged: dict[str, list[Entry]] = {}
+        for entry in loaded.entries:
+            if entry.op is Op.PUT:
+                store.keep(entry.file_id)
+            if entry.state is State.STAGED:
+                staged.setdefault(entry.batch, []).append(entry)
+        self._open = [
+            (b, staged.get(b.id, [])) for b in loaded.batches if b.state is BatchState.OPEN
+        ]
+        self._changed = threading.Condition()
+        self.on_committed: Callable[[list[Entry]], None] = lambda entries: None
+        """Told when the view has them, before who committed is answered."""
+        self.on_settled: Callable[[Entry, Alias | None], None] = lambda entry, alias: None
+        """Told when the store has it and the view has it no more."""
+        self.wake: Callable[[], None] = lambda: None
+        """There is something to persist."""
+
+    def open_batches(self) -> list[tuple[Batch, list[Entry]]]:
+        """Those that were open when this process started, with their staged entries."""
+        return self._open
+
+    # -- committing
+
+    def keep(self, place: Place, taken: Taken) -> Entry:
+        """The blocks of a taken write, durable and not to be evicted, under a new version.
+
+        The entry is nobody's yet: the journal has to take it, or ``drop`` its blocks. Raises
+        NoSpace, CacheDirUnusable.
+        """
+        mount = place.mount
+        entry = Entry(
+            "", mount.path, f"{mount.store_id}/{mount.root}", place.key, Op.PUT, born(),
+            taken.length, time.time_ns() // 1_000_000,
+        )  # fmt: skip
+        self._store.keep(entry.file_id)
+        try:
+            self._store.staging.publish(taken, entry.file_id, place.part, durable=True)
+        except BaseException:
+            self.drop([entry])
+            raise
+        return entry
+
+    def drop(self, entries: Iterable[Entry]) -> None:
+        """These files are nobody's any more: their blocks go."""
+        for entry in entries:
+            if entry.op is Op.PUT:
+                self._store.unkeep(entry.file_id)
+                self._store.drop_file(entry.file_id)
+
+    def record(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Commit entries that ``keep`` made, as a batch that nobody asks for.
+
+        Durable and visible when it returns. Raises Conflict, NoSpace: then they are dropped.
+        """
+        new = list(entries)
+        try:
+            made = self.journal.record(new)
+        except BaseException:
+            self.drop(new)
+            raise
+        self.committed(made)
+        return made
+
+    def committed(self, entries: list[Entry]) -> None:
+        """The journal has committed these: they are visible to all when this returns."""
+        self.view.add(entries)
+        self.on_committed(entries)
+        self.wake()
+
+    # -- persisting
+
+    def settle(self, entry: Entry, made: str | None, alias: Alias | None = None) -> bool:
+        """The store has what the entry says, or need not: it leaves. Whether it was ours to say."""
+        if not self.journal.settle(entry.seq, entry.state, made, alias):
+            return False
+        if alias is None:
+            self.aliases.forget(entry.place, entry.key)
+        elif excess := self.aliases.add(alias):
+            self.journal.drop_aliases(excess)
+        self.view.settle(entry.seq, made)
+        self.on_settled(entry, alias)
+        if entry.op is Op.PUT:
+            self._store.unkeep(entry.file_id)
+        self._notify()
+        return True
+
+    def advance(self, entry: Entry, state: State, detail: str = "") -> Entry | None:
+        """The entry in its new state, or None where another was faster."""
+        if not self.journal.advance(entry.seq, entry.state, state, detail):
+            return None
+        new = self.view.advance(entry.seq, state, detail)
+        if state is State.CONFLICT:
+            log.error("%s is not persisted: %s. `millpond persist ls`", entry.store_path, detail)
+        self._notify()
+        return new
+
+    def retry(self, entry: Entry, *, overwrite: bool) -> None:
+        """A conflict is persisted again, with ``overwrite`` whatever is in the store by now."""
+        if not overwrite:
+            self.advance(entry, State.DIRTY)
+        elif self.journal.overwrite(entry.seq):
+            self.view.overwrite(entry.seq)
+
+    def discard(self, entry: Entry) -> None:
+        """Give up what a conflict holds: what the store has is seen again."""
+        if self.settle(entry, entry.expect) and entry.op is Op.PUT:
+            self._store.drop_file(entry.file_id)
+
+    def source(self, entry: Entry) -> PendingSource:
+        """The bytes of a pending file."""
+        return PendingSource(self._store.read, entry, entry.key)
+
+    def real_version(self, place: str, key: str, version: str | None) -> str | None:
+        """What a store calls a version that is seen here. Raises Conflict where it has it no more,
+        or not yet."""
+        if version is None or not is_born(version):
+            return version
+        alias = self.aliases.get(place, key)
+        if alias is None or alias.version != version:
+            raise Conflict(f"{key} is not what was to be replaced", cause="it was changed since")
+        return alias.store_version
+
+    def origin(self, place: str, key: str, version: str) -> tuple[bool, str]:
+        """Whether a version is pending, and else what the store calls it if it was born here."""
+        if not is_born(version):
+            return False, ""
+        if any(e.version == version for e in self.view.of(place, key)):
+            return True, ""
+        alias = self.aliases.get(place, key)
+        return False, alias.store_version if alias is not None and alias.version == version else ""
+
+    # -- waiting
+
+    def await_clean(self, place: str, key: str, timeout_s: float = BARRIER_S) -> None:
+        """Until nothing is pending at or below a key. Raises as ``await_persisted``."""
+        if self.view.holds(place):
+            self.await_persisted(self.view.below(place, key), timeout_s)
+
+    def await_persisted(
+        self, entries: Collection[Entry], timeout_s: float, *, skip_conflicts: bool = False
+    ) -> None:
+        """Until the store has all of these. Raises Conflict where one can't be persisted (with
+        ``skip_conflicts`` the others are waited for), NotPersisted after the time given."""
+        end = time.monotonic() + timeout_s
+        with self._changed:
+            while left := [e for each in entries if (e := self.view.get(each.seq)) is not None]:
+                stuck = [e for e in left if e.state is State.CONFLICT]
+                if skip_conflicts and len(stuck) == len(left):
+                    return
+                if stuck and not skip_conflicts:
+                    raise Conflict(
+                        f"{stuck[0].key} can't be persisted",
+                        cause=stuck[0].detail,
+                        remedy="`millpond persist ls` shows it, `millpond persist retry` ends it",
+                    )
+                if not self._changed.wait(end - time.monotonic()) and time.monotonic() >= end:
+                    raise NotPersisted(
+                        f"{left[0].key} is not in the store yet",
+                        cause=left[0].detail or f"{len(left)} files are waited for",
+                        remedy="`millpond persist ls` shows how far they are; try again",
+                    )
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()

@@ -1,0 +1,91 @@
+"""Pending data and the mounts: by which an entry is persisted, and what they tell of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from millpond.errors import MountConflict, MountNotFound
+from millpond.namespace.pending.records import Op
+from millpond.namespace.places import At
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from millpond.namespace.mounting import Mounts
+    from millpond.namespace.mounts import MountTable
+    from millpond.namespace.pending.data import PendingData
+    from millpond.namespace.pending.records import Alias, Entry
+    from millpond.namespace.pending.view import View
+    from millpond.namespace.validation import Validation
+    from millpond.under.base import UnderStore
+
+
+def held(table: MountTable, view: View) -> frozenset[str]:
+    """The mounts with data that their stores do not have."""
+    return frozenset(m.path for m in table.mounts if view.holds_below(m.place, m.prefix))
+
+
+def check_removable(view: View, path: str) -> None:
+    """Raises MountConflict while a mount has what its store has not."""
+    waiting = sum(e.mount == path for e in view.all())
+    if waiting:
+        raise MountConflict(
+            f"{path} can't be unmounted",
+            cause=f"{waiting} changes of it are not in the store yet",
+            remedy=f"`millpond persist wait {path}` first; `millpond persist ls` shows them",
+        )
+
+
+class PendingMounts:
+    """Keeps what clients are told in step with pending data. Thread-safe."""
+
+    def __init__(self, mounts: Mounts, validation: Validation, pending: PendingData) -> None:
+        self._mounts, self._validation, self._pending = mounts, validation, pending
+        pending.on_committed, pending.on_settled = self._committed, self._settled
+        self.flag()
+
+    def real_store(self, entry: Entry) -> UnderStore:
+        """The store that an entry goes to. Raises MountNotFound, and what opening it raises."""
+        return self._mounts.real_store(self._at(entry).mount)
+
+    def path_of(self, entry: Entry) -> str:
+        """The path by which people know an entry; its key where nothing is mounted there."""
+        try:
+            return self._at(entry).path
+        except MountNotFound:
+            return entry.key
+
+    def flag(self) -> None:
+        """Tell clients which mounts hold pending data."""
+        self._mounts.set_pending(held(self._mounts.table, self._pending.view))
+
+    def _at(self, entry: Entry) -> At:
+        store_id, _, root = entry.place.partition("/")
+        table = self._mounts.table
+        found = [At(p, m, entry.key) for p in table.paths_of(store_id, root, entry.key)
+                 if (m := table.find(p)) is not None]  # fmt: skip
+        if not found:
+            raise MountNotFound(
+                f"{entry.key} can't be persisted",
+                cause=f"its store is mounted no more; it was at {entry.mount}",
+                remedy="Mount it again",
+            )
+        return next((at for at in found if at.mount.path == entry.mount), found[0])
+
+    def _committed(self, entries: Iterable[Entry]) -> None:
+        self.flag()
+        for entry in entries:
+            self._validation.invalidate(self._at(entry), tree=False)
+
+    def _settled(self, entry: Entry, alias: Alias | None) -> None:
+        self.flag()
+        if entry.op is Op.DELETE or self._pending.view.seen(entry.place, entry.key) is not None:
+            return  # what is seen is as before
+        try:
+            at = self._at(entry)
+        except MountNotFound:
+            return
+        if alias is not None:
+            self._validation.persisted(at, entry.file_id, alias.store_version)
+        else:
+            self._validation.invalidate(at, tree=False)

@@ -1,0 +1,169 @@
+"""A store as if everything committed on this node were in it.
+
+What stands above it asks it as it asks any store. A file born here has the version that it was
+given here, before its store has it and after; its bytes come from its own blocks until then.
+Changes wait until what is pending at their keys has been persisted, and are then made in the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from millpond.errors import DataLost, FileChanged, NotADirectory, PathNotFound
+from millpond.model.sizes import BLOCK_BYTES, MIB, block_count
+from millpond.namespace.pending.records import Op, is_born
+from millpond.namespace.pending.view import merged, stat_of
+from millpond.under.base import ObjectStat, UnderStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from millpond.namespace.pending.data import PendingData
+    from millpond.namespace.pending.records import Entry
+    from millpond.namespace.pending.view import Snapshot
+    from millpond.under.base import Buffer, Source
+
+CHUNK_BYTES = MIB
+Pages = Iterator[list[ObjectStat]]
+
+
+class PendingSource:
+    """The bytes of a pending file, out of its own blocks, each page proved by its CRC."""
+
+    def __init__(
+        self, read: Callable[[bytes, int, int, int], bytes | None], entry: Entry, path: str
+    ) -> None:
+        self._read, self._entry, self._path = read, entry, path
+        self._ident = entry.file_id
+        self.length = entry.length
+
+    def read(self, start: int, end: int) -> bytes:
+        """Raises DataLost where a block, or a page of it, is gone."""
+        parts = []
+        for block in range(start // BLOCK_BYTES, block_count(end)):
+            base = block * BLOCK_BYTES
+            first, last = max(0, start - base), min(BLOCK_BYTES, end - base)
+            part = self._read(self._ident, block, first, last)
+            if part is None:
+                raise DataLost(
+                    f"{self._path} is lost: the store never got it, and block {block} is gone",
+                    cause=f"blocks/{self._ident.hex()[:2]}/{self._ident.hex()}/{block} is absent "
+                    "or fails its checksums",
+                    remedy="Write it again; `millpond persist ls` shows what else is pending",
+                )
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class OverlayStore(UnderStore):
+    """``real`` with the pending data of its place applied."""
+
+    def __init__(self, real: UnderStore, pending: PendingData) -> None:
+        self.real = real
+        self.scheme, self.store_id, self.root = real.scheme, real.store_id, real.root
+        self.counters, self.distant = real.counters, real.distant
+        self.atomic_rename = real.atomic_rename
+        self.place = f"{real.store_id}/{real.root}"
+        self._pending = pending
+
+    # -- looking
+
+    def stat(self, key: str) -> ObjectStat:
+        view = self._pending.view
+        entry = view.seen(self.place, key)
+        if entry is not None and entry.op is Op.PUT:
+            return stat_of(entry)
+        if view.is_directory(self.place, key):
+            return ObjectStat(key, 0, 0, is_dir=True)
+        mark = self._pending.aliases.mark()
+        found = self.real.stat(key)
+        if entry is None or found.is_dir:
+            return self._seen_as(found, mark)
+        try:
+            next(iter(self.real.list(key)), None)
+        except (PathNotFound, NotADirectory):
+            raise PathNotFound(f"{key} does not exist", cause="it is deleted") from None
+        return ObjectStat(key, 0, 0, is_dir=True)
+
+    def list(self, key: str, *, recursive: bool = False) -> Pages:
+        view = self._pending.view
+        mark = self._pending.aliases.mark()
+        entry = view.seen(self.place, key)
+        shown = view.snapshot(self.place, key, recursive=recursive)
+        if entry is not None and entry.op is Op.PUT and not shown.shown:
+            raise NotADirectory(f"{key} is a file")
+        gone = entry is not None and entry.op is Op.DELETE
+        return self._listed(key, recursive, mark, shown, gone=gone)
+
+    def _listed(
+        self, key: str, recursive: bool, mark: int, shown: Snapshot, *, gone: bool
+    ) -> Pages:
+        def real() -> Pages:
+            try:
+                for page in self.real.list(key, recursive=recursive):
+                    yield [self._seen_as(each, mark) for each in page]
+            except PathNotFound:
+                if not shown.shown:
+                    raise
+            except NotADirectory:
+                if not shown.shown and gone:
+                    raise PathNotFound(f"{key} does not exist", cause="it is deleted") from None
+                if not shown.shown:
+                    raise
+
+        if shown.shown or shown.hidden:
+            yield from merged(real(), shown)
+        else:
+            yield from real()
+
+    def _seen_as(self, entry: ObjectStat, mark: int) -> ObjectStat:
+        seen, wrong = self._pending.aliases.seen_as(self.place, entry, mark)
+        if wrong is not None:
+            self._pending.journal.drop_aliases([wrong])
+        return seen
+
+    def read(self, key: str, start: int, end: int, version: str) -> Iterator[Buffer]:
+        if not is_born(version):
+            return self.real.read(key, start, end, version)
+        for entry in self._pending.view.of(self.place, key):
+            if entry.version == version:
+                return self._own(entry, start, end)
+        alias = self._pending.aliases.get(self.place, key)
+        if alias is None or alias.version != version:
+            raise FileChanged(f"{key} has another version", cause=f"{version} was replaced")
+        return self.real.read(key, start, end, alias.store_version)
+
+    def _own(self, entry: Entry, start: int, end: int) -> Iterator[Buffer]:
+        source = self._pending.source(entry)
+        for at in range(start, end, CHUNK_BYTES):
+            yield source.read(at, min(at + CHUNK_BYTES, end))
+
+    # -- changing
+
+    def put(self, key: str, source: Source, *, expect: str | None = None) -> str:
+        self._pending.await_clean(self.place, key)
+        there = self._pending.real_version(self.place, key, expect)
+        return self.real.put(key, source, expect=there)
+
+    def delete(self, key: str, *, recursive: bool = False) -> None:
+        self._pending.await_clean(self.place, key)
+        self.real.delete(key, recursive=recursive)
+
+    def mkdirs(self, key: str) -> None:
+        self.real.mkdirs(key)
+
+    def rename(self, source: str, target: str) -> None:
+        self._pending.await_clean(self.place, source)
+        self._pending.await_clean(self.place, target)
+        self.real.rename(source, target)
+
+    def set_times(self, key: str, mtime_ms: int, atime_ms: int) -> None:
+        self._pending.await_clean(self.place, key)
+        self.real.set_times(key, mtime_ms, atime_ms)
+
+    def left_out(self) -> int:
+        return self.real.left_out()
+
+    def close(self) -> None:
+        self.real.close()

@@ -1,0 +1,310 @@
+"""Files that are acknowledged before their store has them."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from millpond.errors import (
+    AlreadyExists,
+    Conflict,
+    MountConflict,
+    NotSupported,
+    PathNotFound,
+    StoreUnavailable,
+)
+from millpond.model.sizes import MIB
+from millpond.testing.store_model import Fault, StoreModel
+from tests.fixtures.sidecar import ProcessSidecar
+from tests.fixtures.write_site import WriteSite, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from millpond.testing.s3_gateway import S3Gateway
+
+CONTENT = random.Random(8).randbytes(35 * MIB + 77)
+OLD = b"what the store had"
+SILENT_MS = 60_000
+
+
+@pytest.fixture
+def model(s3_gateway: S3Gateway) -> Iterator[StoreModel]:
+    with StoreModel(s3_gateway.endpoint) as model:
+        yield model
+
+
+class Site(WriteSite):
+    """A sidecar whose mounts write async, and that can be killed."""
+
+    sidecar: ProcessSidecar
+
+    def restart(self, log: Path) -> None:
+        """Killed, and started again."""
+        self.client.close()
+        self.sidecar.process.kill()
+        self.sidecar.process.wait()
+        self.sidecar.control.close()
+        self.sidecar = ProcessSidecar(self.directory, log)
+        self.sidecar.await_client().close()
+        self.client = self.connect()
+
+    def names(self, path: str, *, recursive: bool = False) -> list[str]:
+        pages = self.client.list(path, recursive=recursive)
+        return [e.path for page in pages for e in page.entries]
+
+    def persisted(self) -> None:
+        left = self.sidecar.control.persist_wait("/", timeout_s=30)
+        assert left.files == 0, left
+
+    def state(self, path: str) -> str:
+        """How far the one change at a path is."""
+        [entry] = self.sidecar.control.persists(path).entries
+        return entry.state
+
+
+@pytest.fixture
+def site(tmp_path: Path, s3_gateway: S3Gateway, model: StoreModel) -> Iterator[Site]:
+    with ProcessSidecar(tmp_path / "cache", tmp_path / "log") as sidecar:
+        sidecar.await_client().close()
+        site = Site(
+            sidecar, s3_gateway, tmp_path, endpoint=model.endpoint, options={"write": "async"}
+        )
+        try:
+            yield site
+        finally:
+            site.close()
+            site.sidecar.__exit__()
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("mount", ["/s3", "/local"])
+@pytest.mark.parametrize("size", [0, 10, 65_537, len(CONTENT)])
+def test_it_is_read_at_once_and_reaches_the_store(site: Site, mount: str, size: int) -> None:
+    path = f"{mount}/d/{size}"
+    info = site.write(path, CONTENT[:size])
+    assert info.version.startswith("born:")
+    assert (info.length, site.read(path)) == (size, CONTENT[:size])
+    site.persisted()
+    after = site.client.stat(path, force=True)
+    if mount == "/s3":
+        assert stored(site, f"d/{size}") == CONTENT[:size]
+        assert (after.version, after.mtime_ms) == (info.version, info.mtime_ms), "plans stay right"
+    else:
+        assert (site.base / "d" / str(size)).read_bytes() == CONTENT[:size]
+    assert site.read(path) == CONTENT[:size]
+    assert site.names(f"{mount}/d") == [str(size)]
+
+
+def test_a_silent_store_is_not_waited_for(site: Site, model: StoreModel) -> None:
+    site.write("/s3/d/before", OLD)
+    site.persisted()
+    asked = site.client.begin("/s3/d/new", write_type="async")
+    site.client.abort(asked.write)
+    with site.writer("/s3/d/new") as writer:
+        writer.write(CONTENT)
+        model.set(latency_ms=SILENT_MS)
+        began = time.monotonic()
+        writer.commit()
+        assert time.monotonic() - began < 5
+    assert site.read("/s3/d/new") == CONTENT
+    model.set(latency_ms=0)
+    assert site.names("/s3/d") == ["before", "new"]
+    assert site.names("/s3") == ["d"]
+    assert site.names("/s3", recursive=True) == ["d/before", "d/new"]
+
+
+def test_a_hit_costs_no_call_before_and_after(site: Site) -> None:
+    for name, size in (("small", 10), ("large", MIB)):
+        site.write(f"/s3/{name}", CONTENT[:size])
+        for _ in range(2):
+            fs = site.fs()
+            assert fs.cat_file(f"/s3/{name}") == CONTENT[:size]
+            assert fs.counters["hit_bytes"] == size
+            assert fs.counters["fills"] == 0
+            site.persisted()
+
+
+@pytest.mark.parametrize("when", ["before", "mid", "completed"])
+def test_killed(site: Site, model: StoreModel, tmp_path: Path, when: str) -> None:
+    """Whenever the sidecar dies, what was acknowledged is there, and reaches the store once."""
+    site.write("/s3/f", OLD)
+    site.persisted()
+    before = site.calls().put if when == "never" else 0
+    assert before == 0
+    with site.writer("/s3/f") as writer:
+        writer.write(CONTENT)
+        model.set(latency_ms=SILENT_MS if when == "before" else 1500)
+        info = writer.commit()
+    if when == "mid":
+        until(lambda: site.gateway.uploads(site.bucket))
+    elif when == "completed":
+        until(lambda: stored(site, "f") == CONTENT)
+        assert site.state("/s3/f") == "completing"
+    site.restart(tmp_path / "log")
+    assert site.read("/s3/f") == CONTENT
+    assert site.client.stat("/s3/f").version == info.version
+    model.set(latency_ms=0)
+    site.persisted()
+    assert stored(site, "f") == CONTENT
+    assert site.client.stat("/s3/f", force=True).version == info.version
+    assert site.read("/s3/f") == CONTENT
+    site.restart(tmp_path / "log")
+    assert site.client.stat("/s3/f", force=True).version == info.version
+
+
+def test_a_foreign_change_is_a_conflict_and_nothing_is_lost(
+    site: Site, model: StoreModel, tmp_path: Path
+) -> None:
+    site.write("/s3/f", OLD)
+    site.persisted()
+    with site.writer("/s3/f") as writer:
+        writer.write(b"ours")
+        site.gateway.put_object(site.bucket, "data/f", b"foreign")
+        writer.commit()
+    control = site.sidecar.control
+    left = control.persist_wait("/s3")
+    assert (left.files, left.conflicts) == (1, 1)
+    assert stored(site, "f") == b"foreign"
+    assert site.read("/s3/f") == b"ours"
+    site.restart(tmp_path / "log")
+    control = site.sidecar.control
+    assert site.state("/s3/f") == "conflict"
+    control.persist_retry("/s3/f")
+    assert control.persist_wait("/s3").conflicts == 1, "nothing has changed"
+    with pytest.raises(Conflict, match="persist retry"):
+        site.client.delete("/s3/f")
+    with pytest.raises(MountConflict, match="persist wait"):
+        control.mount_remove("/s3")
+    control.persist_retry("/s3/f", overwrite=True)
+    site.persisted()
+    assert stored(site, "f") == b"ours"
+
+
+def test_a_conflict_is_discarded(site: Site) -> None:
+    with site.writer("/s3/f") as writer:
+        writer.write(b"ours")
+        site.gateway.put_object(site.bucket, "data/f", b"foreign")
+        writer.commit()
+    assert site.sidecar.control.persist_wait("/s3").conflicts == 1
+    site.sidecar.control.persist_retry("/s3/f", discard=True)
+    assert site.read("/s3/f") == b"foreign"
+    assert site.sidecar.control.persists().files == 0
+
+
+def test_changes_of_what_is_pending_wait_for_it(site: Site, model: StoreModel) -> None:
+    site.write("/s3/d/a", b"a")
+    site.write("/s3/d/b", b"b")
+    assert site.client.rename("/s3/d/a", "/s3/d/c") == "/s3/d/c"
+    assert site.names("/s3/d") == ["b", "c"]
+    site.write("/s3/d/e/f", b"f")
+    site.client.delete("/s3/d", recursive=True)
+    site.persisted()
+    with pytest.raises(PathNotFound):
+        site.client.stat("/s3/d/e/f", force=True)
+    assert stored(site, "d/b") is None
+
+
+def test_the_last_of_many_counts(site: Site, model: StoreModel) -> None:
+    site.write("/s3/f", b"0")
+    site.persisted()
+    for number in range(1, 6):
+        site.write("/s3/f", str(number).encode() * 10)
+        assert site.read("/s3/f") == str(number).encode() * 10
+    with pytest.raises(AlreadyExists):
+        site.client.begin("/s3/f", overwrite=False)
+    site.persisted()
+    assert stored(site, "f") == b"5" * 10
+    assert site.sidecar.control.persists().files == 0
+
+
+def test_who_was_first_stays(site: Site, model: StoreModel) -> None:
+    with site.writer("/s3/f", overwrite=False) as writer:
+        writer.write(b"second")
+        site.write("/s3/f", b"first")
+        with pytest.raises(Conflict):
+            writer.commit()
+    assert site.read("/s3/f") == b"first"
+
+
+def test_what_is_pending_is_not_evicted(site: Site, model: StoreModel) -> None:
+    with site.writer("/s3/f") as writer:
+        writer.write(CONTENT)
+        model.set(latency_ms=SILENT_MS)
+        writer.commit()
+    site.sidecar.control.evict("/s3/f")
+    fs = site.fs()
+    assert fs.cat_file("/s3/f") == CONTENT
+    assert fs.counters["fills"] == 0
+    model.set(latency_ms=0)
+
+
+def test_a_store_that_is_down_is_tried_again(site: Site, model: StoreModel) -> None:
+    with site.writer("/s3/f") as writer:
+        writer.write(OLD)
+        model.set(fault=Fault("status", on="ALL"))
+        writer.commit()
+    until(lambda: site.sidecar.control.persists("/s3").entries[0].detail)
+    assert site.state("/s3/f") in ("dirty", "completing")
+    model.clear_faults()
+    site.persisted()
+    assert stored(site, "f") == OLD
+
+
+def test_readers_and_writers_at_once(site: Site) -> None:
+    """Every reader sees one whole file, and none older than one that was acknowledged before."""
+    acknowledged, failures = [0], []
+
+    def read() -> None:
+        client = site.connect()
+        while not failures and acknowledged[0] < 40:
+            at_least = acknowledged[0]
+            try:
+                data = site.read("/s3/f") if at_least else b""
+            except (PathNotFound, StoreUnavailable) as e:
+                failures.append(e)
+                break
+            if at_least and (len(set(data)) != 1 or data[0] < at_least or len(data) != 100_000):
+                failures.append((at_least, data[:1], len(data)))
+        client.close()
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for number in range(1, 41):
+        site.write("/s3/f", bytes([number]) * 100_000)
+        acknowledged[0] = number
+    for reader in readers:
+        reader.join()
+    assert failures == []
+    site.persisted()
+    assert stored(site, "f") == bytes([40]) * 100_000
+
+
+def test_write_types_by_file_and_by_glob(site: Site, s3_gateway: S3Gateway) -> None:
+    add = site.sidecar.control.mount_add
+    options = s3_gateway.mount_options() | {"write": "around:**/raw/**, async:*.tmp, through"}
+    mount = add("/rules", f"s3://{site.bucket}/rules", options, check=False)
+    assert list(mount.control.write) == ["around:**/raw/**", "async:*.tmp", "through"]
+    assert site.write("/rules/x.tmp", b"1").version.startswith("born:")
+    through = site.write("/rules/x", CONTENT[:MIB])
+    around = site.write("/rules/raw/x", CONTENT[:MIB])
+    site.persisted()
+    assert not through.version.startswith("born:")
+    fs = site.fs()
+    assert fs.cat_file("/rules/x") == fs.cat_file("/rules/raw/x") == CONTENT[:MIB]
+    assert fs.counters["hit_bytes"] == MIB, "what is written around is not kept"
+    assert around.length == MIB
+    with pytest.raises(NotSupported, match="through, async, around"):
+        site.client.begin("/rules/y", write_type="cache")
