@@ -98,6 +98,7 @@ PENDING_CONFLICTS = _declare(
     "pending_conflicts", "gauge", "Pending changes that wait for a person: `millpond persist ls`."
 )
 WRITTEN_BYTES = _declare("written_bytes_total", "counter", "Bytes of the files that were written.")
+BATCHES = _declare("batches_total", "counter", "Batches that ended, by outcome.", "outcome")
 BAD_PAGES = _declare(
     "bad_pages_total", "counter", "Pages that clients reported, by what was found.", "found"
 )

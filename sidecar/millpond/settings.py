@@ -236,6 +236,10 @@ class Settings:
         "Requests in hand from one connection; beyond it: Overloaded.",
         running=True,
     )
+    batch_idle_ms: int = _setting(
+        _duration(100, 86_400_000), 600_000,
+        "After how long without a call an open batch is dropped, with its files.",
+    )  # fmt: skip
     freshness_ms: int = _setting(
         _duration(0, 86_400_000), 30_000,
         "How old the knowledge behind an open may be, on mounts that do not say.",

@@ -57,6 +57,9 @@ def spark_conf(
         bool,
         typer.Option("--embedded", help="In local mode the driver starts a sidecar and ends it."),
     ] = False,
+    batches: Annotated[
+        bool, typer.Option(help="Commit what Spark SQL writes to cache:// in one step.")
+    ] = True,
     s3a: Annotated[
         S3A, typer.Option(help="The S3A connector, where Spark ships without one.")
     ] = S3A.present,
@@ -90,6 +93,7 @@ def spark_conf(
         fallback,
         plugin=plugin,
         embedded=embedded,
+        batches=batches,
         s3a=s3a.value,
         transparent=transparent,
         include=include or (),

@@ -10,7 +10,7 @@ from millpond.engine import FILE_SYSTEM
 from millpond.errors import MillpondError, NotSupported, SidecarUnavailable
 from millpond.units import format_size
 from millpond.wire.local_client import LocalClient
-from millpond_spark.session import LOCALITY_WAIT, PLUGIN, S3A, conf
+from millpond_spark.session import COMMIT, LOCALITY_WAIT, PLUGIN, S3A, conf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _HADOOP = "spark.hadoop."
 _DIR = "fs.cache.dir"
+SPARKS_COMMIT = ".SQLHadoopMapReduceCommitProtocol"
 S3A_FILE_SYSTEM = "org.apache.hadoop.fs.s3a.S3AFileSystem"
 
 
@@ -79,6 +80,9 @@ def attach(
         for key, value in before.items():
             hadoop.unset(key) if value is None else hadoop.set(key, value)
         raise
+    for key, value in COMMIT.items():
+        if spark.conf.get(key, "").endswith(SPARKS_COMMIT):
+            spark.conf.set(key, value)
     return status(spark)
 
 

@@ -24,6 +24,7 @@ ABSTRACT_FILE_SYSTEM = "io.millpond.fs.CacheAbstractFileSystem"
 LOCALITY_WAIT = "300ms"
 MOUNTS = "spark.hadoop.fs.cache.mounts"
 PLUGIN = "io.millpond.spark.MillpondPlugin"
+COMMIT = {"spark.sql.sources.commitProtocolClass": "io.millpond.spark.CacheCommitProtocol"}
 S3A_IMPL = "spark.hadoop.fs.s3a.impl"
 TRANSPARENT = {
     S3A_IMPL: "io.millpond.fs.s3a.TransparentS3AFileSystem",
@@ -44,6 +45,7 @@ def conf(
     *,
     plugin: bool = False,
     embedded: bool = False,
+    batches: bool = True,
     s3a: S3A = "present",
     transparent: bool = False,
     include: Iterable[str] = (),
@@ -67,6 +69,9 @@ def conf(
         Whether to load the Spark plugin: what was read from where, in Spark's metrics system.
     embedded
         Whether the driver starts a sidecar and ends it, in local mode; brings the plugin.
+    batches
+        Whether a job's files on ``cache://`` become visible by one step, without renames; jobs that
+        write elsewhere are committed as without.
     s3a
         Where Spark ships without S3A (PySpark from PyPI): ``present`` adds the small connector if
         it was fetched before, ``fetch`` fetches it, ``none`` leaves it to you.
@@ -112,8 +117,10 @@ def conf(
             result |= {f"spark.hadoop.{k}": v for k, v in sorted(mount.direct_conf.items())}
         if mounts is None or any(m.store_uri.startswith(("s3a:", "s3:")) for m in chosen):
             jars += _s3a_jars(s3a)
-    if plugin or embedded:
+    if plugin or embedded or batches:
         jars.insert(1, engine.built(millpond_jars.spark))
+    result |= COMMIT if batches else {}
+    if plugin or embedded:
         result["spark.plugins"] = _list([PLUGIN], given.pop("spark.plugins", ""))
     if embedded:
         result |= _embedded()

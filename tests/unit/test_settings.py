@@ -39,6 +39,7 @@ DEFAULTS = {
     "max_requests_per_connection": 256,
     "freshness_ms": 30_000,
     "list_freshness_ms": 0,
+    "batch_idle_ms": 600_000,
     "log_level": "info",
     "log_format": "text",
 }
@@ -67,6 +68,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "max_requests_per_connection": ("3", 3),
     "freshness_ms": ("2m", 120_000),
     "list_freshness_ms": ("1500", 1500),
+    "batch_idle_ms": ("15m", 900_000),
     "log_level": ("DEBUG", "debug"),
     "log_format": ("json", "json"),
 }
@@ -94,6 +96,7 @@ BAD = {
     "max_requests_per_connection": "1.5",
     "freshness_ms": "2 days ago",
     "list_freshness_ms": "3000d",
+    "batch_idle_ms": "0",
     "log_level": "loud",
     "log_format": "xml",
 }

@@ -203,6 +203,7 @@ class Sidecar:
             disk=self._disk, lookups=self._lookups, uploads=self._uploads,
             max_requests=s.max_requests, max_per_connection=s.max_requests_per_connection,
             cache_gid=s.cache_dir.stat().st_gid, aliases=self.aliases,
+            batch_idle_s=s.batch_idle_ms / 1000,
         )  # fmt: skip
         self._persister = Persister(self.namespace, self._verbs.counted)
         self._server = LocalServer(self._verbs)
@@ -266,11 +267,13 @@ class Sidecar:
         self._lag = loop.call_at(next_due, self._watch_lag, loop, next_due)
 
     async def _heal(self) -> None:
-        """Put the sockets back when they, or the whole directory, were deleted by hand."""
+        """Put the sockets back when they, or the whole directory, were deleted by hand; drop the
+        batches that nobody calls for any more."""
         while True:
             await asyncio.sleep(HEAL_EVERY_S)
             try:
                 await self._server.heal()
                 await asyncio.to_thread(self._control.heal)
+                await asyncio.to_thread(self._verbs.batches.expire)
             except MillpondError as e:
                 log.warning("%s", e)

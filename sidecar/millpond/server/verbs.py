@@ -17,7 +17,9 @@ from millpond.model.sizes import (
     SECTION_BYTES,
     block_count,
 )
+from millpond.namespace.pending.records import staged
 from millpond.server import replies
+from millpond.server.batches import Batches
 from millpond.server.calls import Calls
 from millpond.server.core.session import Budget, Peer, Session
 from millpond.server.core.visitors import Visitors
@@ -60,6 +62,7 @@ class Verbs:
         max_per_connection: int,
         cache_gid: int,
         aliases: tuple[str, ...],
+        batch_idle_s: float,
     ) -> None:
         self.loop = loop
         self.metrics = metrics
@@ -76,7 +79,8 @@ class Verbs:
         self._disk = disk
         self._lookups = lookups
         self._uploads = uploads
-        self.writing = Writing(store, namespace, self.counted)
+        self.batches = Batches(namespace, self.counted, idle_s=batch_idle_s)
+        self.writing = Writing(store, namespace, self.counted, self.batches)
         self._uid = os.geteuid()
         self._gid = cache_gid
         self._aliases = aliases
@@ -164,6 +168,10 @@ class Verbs:
                 self._change(self._lookups, call, verb, getattr(request, verb))
             case "commit" | "rename" | "delete":  # as long as what they move is large
                 self._change(self._uploads, call, verb, getattr(request, verb))
+            case "batch_begin" | "batch_replace" | "batch_abort":
+                self._batch(self._lookups, call, verb, request)
+            case "batch_commit":
+                self._batch(self._uploads, call, verb, request)
             case "invalidate":
                 changed = partial(self._in_thread, call, self._invalidate, request.invalidate)
                 self._disk.submit(changed)
@@ -187,6 +195,10 @@ class Verbs:
         job = partial(self._in_thread, call, partial(self._write, verb), request)
         workers.submit(job, of=self._namespace.store_of(path) or None)
 
+    def _batch(self, workers: Workers, call: Call, verb: str, request: wire.Request) -> None:
+        handler = partial(self._batch_verb, verb.removeprefix("batch_"))
+        workers.submit(partial(self._in_thread, call, handler, getattr(request, verb)))
+
     def _in_thread(self, call: Call, handler: Callable[[Call, Any], bytes], request: Any) -> None:
         """[thread] Run a handler that blocks; its frame is the last reply."""
         try:
@@ -197,7 +209,10 @@ class Verbs:
             self.loop.call_soon_threadsafe(call.finish, frame)
 
     def _stat(self, call: Call, request: wire.StatRequest) -> bytes:
-        info = self._namespace.stat(request.path, force=request.force)
+        if staged(request.path) is not None:
+            info = self.batches.stat(request.path)
+        else:
+            info = self._namespace.stat(request.path, force=request.force)
         return replies.stat(call.request, info.SerializeToString())
 
     def _list(self, call: Call, request: wire.ListRequest) -> bytes:
@@ -289,6 +304,15 @@ class Verbs:
             case _:
                 getattr(writing, verb)(request)
                 reply.done.SetInParent()
+        return replies.encode(reply)
+
+    def _batch_verb(self, verb: str, call: Call, request: Any) -> bytes:
+        reply = wire.Reply(id=call.request)
+        made = getattr(self.batches, verb)(request)
+        if verb == "begin":
+            reply.batch_begin.CopyFrom(made)
+        else:
+            reply.done.SetInParent()
         return replies.encode(reply)
 
     def _invalidate(self, call: Call, request: wire.InvalidateRequest) -> bytes:

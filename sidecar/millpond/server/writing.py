@@ -22,7 +22,7 @@ from millpond.errors import (
 from millpond.model.paths import check_path, file_id, join, parent
 from millpond.model.sizes import INLINE_FILE_BYTES
 from millpond.namespace.options import AROUND, ASYNC
-from millpond.namespace.pending.records import new_id
+from millpond.namespace.pending.records import new_id, staged
 from millpond.server.core import writes as core
 from millpond.server.core.writes import MAX_FILES_AT_ONCE, Write, Writes
 from millpond.under.base import ABSENT
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from millpond.namespace import Namespace
     from millpond.namespace.namespace import Place
+    from millpond.server.batches import Batches
     from millpond.store import BlockStore
     from millpond.store.staging import StagedFile, Taken
 
@@ -47,9 +48,10 @@ class Writing:
         store: BlockStore,
         namespace: Namespace,
         count: Callable[[m.Metric, float, str], None],
+        batches: Batches,
     ) -> None:
         self._store, self._namespace = store, namespace
-        self._count = count
+        self._count, self._batches = count, batches
         self.writes = Writes()
 
     def path_of(self, owner: int, verb: str, request: Any) -> str:
@@ -73,25 +75,7 @@ class Writing:
             number, first = request.write, False
         else:
             path = check_path(request.path)
-            table = self._namespace.table
-            if core.is_fixed(table, path):
-                raise IsADirectory(f"{path} is a directory", cause="it leads to mounts")
-            mount = core.writable(table, path)
-            write_type = core.write_type(mount, path, request.write_type)
-            later = write_type == ASYNC
-            found = self._found(path, force=later or not request.overwrite)
-            expect = core.check_create(path, found, overwrite=request.overwrite)
-            if later and found is not None:
-                expect = found.version  # what comes to be there until it is persisted is kept
-            elif later:
-                expect = ABSENT
-            self._check_above(path, must=request.parent)
-            number, first = (
-                self.writes.begin(
-                    owner, path, expect, write_type=write_type, strict=not request.overwrite
-                ).number,
-                True,
-            )
+            number, first = self._begun(owner, path, request).number, True
         files: list[StagedFile] = []
         try:
             session = self.writes.session(owner, number)
@@ -105,6 +89,27 @@ class Writing:
         names = [f.name for f in files]
         return wire.BeginReply(write=number, file_id=write.file_id, files=names)
 
+    def _begun(self, owner: int, path: str, request: wire.BeginRequest) -> Write:
+        """A write of a file that may be made."""
+        strict = not request.overwrite
+        if staged(path) is not None:
+            self._batches.check(path)
+            return self.writes.begin(owner, path, ABSENT if strict else None, strict=strict)
+        table = self._namespace.table
+        if core.is_fixed(table, path):
+            raise IsADirectory(f"{path} is a directory", cause="it leads to mounts")
+        mount = core.writable(table, path)
+        write_type = core.write_type(mount, path, request.write_type)
+        later = write_type == ASYNC
+        found = self._found(path, force=later or strict)
+        expect = core.check_create(path, found, overwrite=request.overwrite)
+        if later and found is not None:
+            expect = found.version  # what comes to be there until it is persisted is kept
+        elif later:
+            expect = ABSENT
+        self._check_above(path, must=request.parent)
+        return self.writes.begin(owner, path, expect, write_type=write_type, strict=strict)
+
     def commit(self, owner: int, request: wire.CommitRequest) -> wire.CommitReply:
         """Upload what was staged, and publish it."""
         staging = self._store.staging
@@ -112,8 +117,7 @@ class Writing:
         try:
             staging.discard(core.unnamed(write, files))
             taken = staging.take(files, write.file_id, request.length)
-            perform = self._later if write.write_type == ASYNC else self._through
-            info = perform(write, taken)
+            info = self._performs(write)(write, taken)
         except MillpondError as e:
             self._count(m.WRITES, 1, e.name)
             raise
@@ -124,6 +128,11 @@ class Writing:
         self._count(m.WRITES, 1, "complete")
         self._count(m.WRITTEN_BYTES, request.length, "")
         return wire.CommitReply(info=info)
+
+    def _performs(self, write: Write) -> Callable[[Write, Taken], wire.FileInfo]:
+        if staged(write.path) is not None:
+            return self._batches.stage
+        return self._later if write.write_type == ASYNC else self._through
 
     def _later(self, write: Write, taken: Taken) -> wire.FileInfo:
         """Durable here, and visible; the persister brings it to the store."""
@@ -186,6 +195,7 @@ class Writing:
 
     def rename(self, request: wire.RenameRequest) -> wire.RenameReply:
         source, target = check_path(request.source), check_path(request.target)
+        core.check_unstaged(source, target)
         table = self._namespace.table
         core.check_delete(table, source)
         found = self._namespace.stat(source, force=True)
@@ -209,6 +219,9 @@ class Writing:
 
     def delete(self, request: wire.DeleteRequest) -> None:
         path = check_path(request.path)
+        if staged(path) is not None:
+            self._batches.delete(path)
+            return
         core.check_delete(self._namespace.table, path)
         found = self._namespace.stat(path, force=True)
         place = self._namespace.place(path)
@@ -219,7 +232,7 @@ class Writing:
     def mkdirs(self, request: wire.MkdirsRequest) -> None:
         path = check_path(request.path)
         table = self._namespace.table
-        if core.is_fixed(table, path):
+        if core.is_fixed(table, path) or staged(path) is not None:
             return
         core.writable(table, path)
         found = self._found(path)
@@ -234,6 +247,7 @@ class Writing:
 
     def set_times(self, request: wire.SetTimesRequest) -> None:
         path = check_path(request.path)
+        core.check_unstaged(path)
         core.writable(self._namespace.table, path)
         self._namespace.stat(path)
         place = self._namespace.place(path)

@@ -164,6 +164,32 @@ class LocalClient:
         request = wire.SetTimesRequest(path=path, mtime_ms=mtime_ms, atime_ms=atime_ms)
         self._one(set_times=request)
 
+    # -- batches: they belong to nobody's connection
+
+    def batch_begin(
+        self, path: str, *, write_type: str = "", name: str = ""
+    ) -> wire.BatchBeginReply:
+        request = wire.BatchBeginRequest(path=path, write_type=write_type, name=name)
+        return self._one(batch_begin=request).batch_begin
+
+    def batch_replace(self, batch: str, *paths: str, recursive: bool = True) -> None:
+        """The commit removes what is there now. Without paths: the batch is in use."""
+        request = wire.BatchReplaceRequest(batch=batch, paths=paths, recursive=recursive)
+        self._one(batch_replace=request)
+
+    def batch_commit(
+        self, batch: str, attempts: Iterable[str] | None = None, *, dynamic: bool = False
+    ) -> None:
+        """Of the attempts named; None: of all."""
+        named = attempts or ()
+        request = wire.BatchCommitRequest(
+            batch=batch, attempts=named, dynamic=dynamic, all=attempts is None
+        )
+        self._one(batch_commit=request)
+
+    def batch_abort(self, batch: str) -> None:
+        self._one(batch_abort=wire.BatchAbortRequest(batch=batch))
+
     def report(
         self,
         *,

@@ -116,7 +116,8 @@ def test_extra_settings_win_and_jars_add_up(cache_dir: Path, client_jar: Path) -
         s3a="none",
         **{"spark.jars": "/a.jar,/b.jar", "spark.locality.wait": "1s", "spark.ui.enabled": False},
     )
-    assert settings["spark.jars"] == f"{client_jar},/a.jar,/b.jar"
+    spark = client_jar.with_name("millpond-spark-0.jar")
+    assert settings["spark.jars"] == f"{client_jar},{spark},/a.jar,/b.jar"
     assert settings["spark.locality.wait"] == "1s"
     assert settings["spark.ui.enabled"] == "false"
 
@@ -127,6 +128,17 @@ def test_the_plugin_is_added_beside_others(cache_dir: Path, client_jar: Path) ->
     assert settings["spark.plugins"] == "io.millpond.spark.MillpondPlugin,a.B,c.D"
     assert settings["spark.jars"] == f"{client_jar},{client_jar.with_name('millpond-spark-0.jar')}"
     assert "spark.millpond.sidecar" not in settings
+
+
+def test_jobs_are_committed_as_batches_unless_told_otherwise(
+    cache_dir: Path, client_jar: Path
+) -> None:
+    (key,) = session.COMMIT
+    assert conf(cache_dir)[key] == "io.millpond.spark.CacheCommitProtocol"
+    assert conf(cache_dir, **{key: "a.B"})[key] == "a.B"
+    assert key not in conf(cache_dir, batches=False)
+    done = run("--cache-dir", str(cache_dir), "--no-batches", "--json")
+    assert json.loads(done.stdout) == conf(cache_dir, batches=False)
 
 
 def test_an_embedded_sidecar_is_told_what_to_mount(cache_dir: Path) -> None:
@@ -158,8 +170,8 @@ def test_transparent_puts_the_cache_behind_store_uris(cache_dir: Path, client_ja
     assert settings[session.INCLUDE] == "s3a://b/w/**"
     assert session.EXCLUDE not in settings
     names = [jar.rpartition("/")[2] for jar in settings["spark.jars"].split(",")]
-    assert names == ["millpond-client-0.jar", "millpond-s3a-0.jar", "millpond-hdfs-0.jar"]
-    plain = conf(cache_dir, s3a="none")
+    assert names == [f"millpond-{name}-0.jar" for name in ("client", "spark", "s3a", "hdfs")]
+    plain = conf(cache_dir, s3a="none", batches=False)
     assert "spark.hadoop.fs.s3a.impl" not in plain
     assert plain["spark.jars"] == str(client_jar)
 

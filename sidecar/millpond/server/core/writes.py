@@ -26,6 +26,7 @@ from millpond.errors import (
 )
 from millpond.model.paths import join
 from millpond.namespace.options import THROUGH, check_write_type
+from millpond.namespace.pending.records import staged
 from millpond.under.base import ABSENT
 
 if TYPE_CHECKING:
@@ -213,6 +214,17 @@ def check_create(path: str, found: FileInfo | None, *, overwrite: bool) -> str |
     if found is not None:
         raise AlreadyExists(f"{path} exists", remedy="Overwrite it, or name another")
     return ABSENT
+
+
+def check_unstaged(*paths: str) -> None:
+    """Raises NotSupported for a path in a batch's staging: its files are written, read, deleted."""
+    for path in paths:
+        if staged(path) is not None:
+            raise NotSupported(
+                f"{path} can't be renamed, nor its times set",
+                cause="it lies in the staging of a batch",
+                remedy="Write the file under its last name",
+            )
 
 
 def check_above(path: str, found: FileInfo) -> None:

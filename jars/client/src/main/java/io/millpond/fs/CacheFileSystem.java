@@ -295,6 +295,10 @@ public class CacheFileSystem extends WritableFileSystem {
         return writes;
     }
 
+    Client client() {
+        return client;
+    }
+
     @Override
     String name(Path path) throws IOException {
         checkPath(path);

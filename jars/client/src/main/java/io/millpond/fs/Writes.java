@@ -64,9 +64,7 @@ final class Writes {
         CacheDir dir = namespace.look().dir();
         if (dir != null) {
             try {
-                StagedWrite staged =
-                        new StagedWrite(
-                                client, dir.path(), path, options.overwrite, options.parent);
+                StagedWrite staged = staged(dir, path, options);
                 return new FSDataOutputStream(
                         HadoopMaker.INSTANCE.output(staged, path, options.progress), statistics);
             } catch (IsADirectoryException e) {
@@ -78,6 +76,14 @@ final class Writes {
             }
         }
         return direct(path, options);
+    }
+
+    private StagedWrite staged(CacheDir dir, String path, Options options) throws IOException {
+        Batch.Answer<StagedWrite> begin =
+                () ->
+                        new StagedWrite(
+                                client, dir.path(), path, options.overwrite, options.parent);
+        return Batch.holds(path) ? Batch.again(path + " was begun", begin) : begin.get();
     }
 
     /** False where the source is absent, the target is there, or it lies below the source. */
@@ -200,6 +206,12 @@ final class Writes {
     }
 
     private FileSystem system(String path) throws IOException {
+        if (Batch.holds(path)) {
+            throw new SidecarUnavailableException(
+                    path + " can't be reached",
+                    "it belongs to a batch, which the sidecar alone has",
+                    "Start the sidecar again, and try again");
+        }
         Mount mount = mount(path);
         if (mount.readOnly()) {
             throw new MountReadOnlyException(
