@@ -31,6 +31,7 @@ pytestmark = pytest.mark.timeout(3600)
 
 TIMES, LONG_TIMES = 10, 80
 SETTLED_S = 3.5
+SPARK_COLUMNS = COLUMNS.replace("varchar", "string")
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +129,18 @@ def test_what_spark_has_read_costs_presto_nothing(
     assert sums(node, table) == sales.sums
     asked = node.site.requests().since(before)
     assert (asked.get, asked.head) == (0, 0)
+
+
+def test_what_presto_has_read_costs_spark_nothing(
+    node: PrestoNode, table: str, sales: Sales, spark: SparkSession
+) -> None:
+    await_settled()
+    assert sums(node, table) == sales.sums
+    before = node.site.requests()
+    spark.read.schema(SPARK_COLUMNS).parquet(node.site.cached(table)).createOrReplaceTempView("s")
+    [row] = spark.sql(f"SELECT {SUMS} FROM s").collect()
+    assert list(row) == sales.sums
+    assert node.site.requests().since(before).get == 0
 
 
 def test_store_uris_use_the_same_blocks(node: PrestoNode, table: str, sales: Sales) -> None:

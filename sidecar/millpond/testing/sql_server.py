@@ -16,12 +16,13 @@ import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from millpond.errors import StoreUnavailable
 from millpond.maven import download, downloads_dir, staging
 from millpond.testing.s3_gateway import free_port
 from millpond.testing.service import Service, reap, started
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _STARTED = "SERVER STARTED"
@@ -90,13 +91,17 @@ class SqlServer(Service):
     """A coordinator that is its own worker. A context manager; ``start`` takes 16 s and more.
 
     ``directory`` becomes its home: ``etc`` is written here, catalogs are put into ``etc/catalog``
-    before the start. Extra ``config`` joins ``etc/config.properties``.
+    before the start. Extra ``config`` joins ``etc/config.properties``, extra ``jvm`` options win
+    over those given here.
     """
 
     distribution: ClassVar[Distribution]
 
-    def __init__(self, directory: Path, config: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, config: Mapping[str, str] | None = None, jvm: Sequence[str] = ()
+    ) -> None:
         self.home = directory
+        self._jvm = jvm
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._make_home()
@@ -131,12 +136,22 @@ class SqlServer(Service):
         }
         ours = self.distribution
         self._process = started(
-            [self.java(), *_JVM, *ours.jvm, *(f"-D{key}={value}" for key, value in config.items()),
+            [self.java(), *_JVM, *ours.jvm, *self._jvm,
+             *(f"-D{key}={value}" for key, value in config.items()),
              "-cp", f"{self.home}/lib/*", ours.main],
             name=ours.name, log=self.home / "server.log", line=_STARTED, within_s=_START_S,
             stdin=subprocess.DEVNULL, cwd=self.home, preexec_fn=_end_with_parent,
         )  # fmt: skip
         return self
+
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was started and is gone without being told to."""
+        return self._running().poll() is not None
 
     def stop(self) -> None:
         process, self._process = self._process, None
@@ -161,6 +176,13 @@ class SqlServer(Service):
         cursor.execute(sql)
         rows: list[Any] = cursor.fetchall()
         return rows
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise StoreUnavailable(
+                f"{self.distribution.name} is not running", remedy="Call start() first"
+            )
+        return self._process
 
     def _make_home(self) -> None:
         source = self.distribution.unpacked()

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+from urllib.request import urlopen
 
 from millpond.errors import SidecarUnavailable
 from millpond.testing.service import reap
@@ -82,6 +83,18 @@ class SidecarProcess:
                 cause=done.stderr.strip()[-500:],
             )
         return done.stdout
+
+    def calls(self) -> dict[str, int]:
+        """Requests that it was sent since it started, by verb."""
+        text = (self.cache_dir / "node.properties").read_text()
+        port = dict(line.split("=", 1) for line in text.splitlines())["http.port"]
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            metrics: str = answer.read().decode()
+        return {
+            line.partition('verb="')[2].partition('"')[0]: int(float(line.rpartition(" ")[2]))
+            for line in metrics.splitlines()
+            if line.startswith("millpond_requests_total{")
+        }
 
     def kill(self) -> None:
         """``kill -9``: no farewell, nothing flushed."""

@@ -50,7 +50,8 @@ final class DirectFile implements Closeable {
             }
             in.seek(position);
             int count = in.read(dst, offset, length);
-            if (file.store().isLocal()) {
+            if (file.store().provesAfterwards(file)) {
+                count = fill(dst, offset, count, length); // one question for all of it
                 check(file.store().status(file.path()));
             }
             if (count <= 0) {
@@ -63,6 +64,14 @@ final class DirectFile implements Closeable {
             drop();
             throw explain(e);
         }
+    }
+
+    private int fill(byte[] dst, int offset, int count, int length) throws IOException {
+        int filled = count;
+        for (int more = count; more > 0 && filled < length; filled += Math.max(more, 0)) {
+            more = in.read(dst, offset + filled, length - filled);
+        }
+        return filled;
     }
 
     /** Gives the connector's resources back; the next read opens again. */

@@ -25,10 +25,11 @@ import org.slf4j.LoggerFactory;
  * version. Both sides name it where the connector tells entity tags, for local files and for HDFS. Some
  * connectors tell length and modification time alone; times count whole seconds in some stores, so
  * these prove a version only if the file was opened more than {@link #SETTLED_MS} after it was
- * modified: what replaces it later has another time. A younger file is read from the store from
- * the start; where the connector turns out to be such a one in mid-stream, the read fails as for a
- * file that changed, and opening again helps. Without a lease and without a strong version a
- * stream reads from the store from the start.
+ * modified: what replaces it later has another time, so they are compared after each read that
+ * continues cached bytes. A younger file is read from the store from the start; where the connector
+ * turns out to be such a one in mid-stream, the read fails as for a file that changed, and opening
+ * again helps: not on Hadoop 2.7, where no connector tells tags. Without a lease and without a
+ * strong version a stream reads from the store from the start.
  */
 final class DirectStore implements Closeable {
     static final long SETTLED_MS = 2000;
@@ -41,8 +42,8 @@ final class DirectStore implements Closeable {
     private final UserGroupInformation user;
     private final String base;
     private CompletableFuture<Connector> made;
-    /** What the last status showed; true until one was seen. */
-    private volatile boolean tellsVersions = true;
+    /** What the last status showed; until one was seen, what this Hadoop has room for. */
+    private volatile boolean tellsVersions = HadoopMaker.INSTANCE.knowsEtags();
 
     DirectStore(Mount mount, Configuration engine, UserGroupInformation user) {
         this.mount = mount;
@@ -186,7 +187,15 @@ final class DirectStore implements Closeable {
 
     /** Whether cached bytes of a file may be followed by the store's, as far as is known. */
     boolean mayMix(FileVersion file) {
-        return isLocal() || tellsVersions || file.settled();
+        return isLocal() || isHdfs() || tellsVersions || file.settled();
+    }
+
+    /**
+     * Whether what the connector has read is of the version it opened only if the store says so
+     * afterwards: it opens paths, not versions.
+     */
+    boolean provesAfterwards(FileVersion file) {
+        return isLocal() || file.direct() == null && !isHdfs() && !tellsVersions;
     }
 
     /** There times count milliseconds, so that length and time make a version. */

@@ -34,6 +34,11 @@ final class Hadoop3Maker extends HadoopMaker {
     }
 
     @Override
+    boolean knowsEtags() {
+        return true;
+    }
+
+    @Override
     String etag(FileStatus status) {
         return status instanceof EtagSource ? ((EtagSource) status).getEtag() : null;
     }

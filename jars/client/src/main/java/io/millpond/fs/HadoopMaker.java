@@ -48,6 +48,11 @@ class HadoopMaker {
         return new CacheLocatedStatus(row, path, hosts);
     }
 
+    /** Whether a connector can tell entity tags at all. */
+    boolean knowsEtags() {
+        return false;
+    }
+
     /** The entity tag the connector tells, or null. */
     String etag(FileStatus status) {
         return null;

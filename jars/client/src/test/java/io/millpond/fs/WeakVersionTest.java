@@ -105,4 +105,15 @@ class WeakVersionTest {
         FileVersion direct = other.directly(Fallback.NO_LEASE);
         assertThrows(FileChangedException.class, () -> read(direct));
     }
+
+    @Test
+    void whatReplacesItUnderAnOpenStreamIsSeen() throws IOException {
+        FileVersion file = cached(DATA.length, put(DATA, 60_000));
+        try (DirectFile direct = new DirectFile(file)) {
+            byte[] bytes = new byte[4];
+            assertEquals(4, direct.read(0, bytes, 0, 4));
+            put("the bytes of the next!!!".getBytes(), 0);
+            assertThrows(FileChangedException.class, () -> direct.read(4, bytes, 0, 4));
+        }
+    }
 }
