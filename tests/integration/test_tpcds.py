@@ -14,12 +14,12 @@ import pytest
 pytest.importorskip("pyspark", reason="Spark is not installed: millpond[spark]")
 
 from millpond.errors import Corrupt, InvalidSetting, NotSupported
-from millpond_tpcds import dataset, destination, generate, queries
+from millpond_tpcds import dataset, destination, generate, presto, queries
 from millpond_tpcds.compare import difference
 from millpond_tpcds.dataset import PARTITIONED, PLAIN, DataSet, TableNote
 from millpond_tpcds.oracle import Oracle
 from millpond_tpcds.tables import FACTS, TABLES, parts
-from millpond_tpcds.targets import ANALYTICS, COLD, S3A, TARGETS
+from millpond_tpcds.targets import ANALYTICS, COLD, PRESTO_S3, PRESTO_WARM, S3A, chosen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +98,7 @@ def test_a_partitioned_data_set_answers_alike(root: Path, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     (file,) = (tmp_path / "out").glob("*-quick-sf0.01-partitioned-1ms.json")
     document = json.loads(file.read_text())
-    assert set(document["targets"]) == set(TARGETS)
+    assert set(document["targets"]) == {t.name for t in chosen(None)}
     for name, costs in document["targets"].items():
         reads_store = name in (S3A, ANALYTICS, COLD)
         assert (costs["requests"]["GET"] > 0) is reads_store, name
@@ -138,6 +138,11 @@ def test_queries_by_name() -> None:
     assert [q.name for q in queries.load(["q14", "q3", "q14a"])] == ["q14a", "q14b", "q3"]
     with pytest.raises(InvalidSetting, match="there is no query 'q100'"):
         queries.load(["q100"])
+
+
+def test_the_ten_queries_are_translated_for_presto() -> None:
+    for query in queries.load(queries.QUICK):
+        assert "`" not in presto.translated(query.sql), query.name
 
 
 def test_a_data_set_is_copied_once(root: Path, s3_gateway: S3Gateway) -> None:
@@ -228,3 +233,24 @@ def test_a_run_is_interrupted_and_resumed(root: Path, tmp_path: Path) -> None:
     # Nothing is left to do: the same command only reports.
     third = subprocess.run(command, capture_output=True, text=True, check=False)
     assert json.loads(third.stdout) == summary
+
+
+@pytest.mark.full
+def test_presto_answers_as_duckdb_and_warm_it_reads_nothing_of_the_store(
+    root: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("prestodb", reason="Presto's client is not installed")
+    command = [*run_command(root, tmp_path), "--rounds", "1"]
+    command += ["--targets", f"{PRESTO_S3},{PRESTO_WARM}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (file,) = (tmp_path / "out").glob("*-quick-presto-sf0.01-1ms.json")
+    document = json.loads(file.read_text())
+    assert document["summary"]["results_equal_duckdb"] is True
+    assert document["summary"]["speedup_presto_warm_vs_s3"] > 0
+    assert document["engines"] == {"presto": "0.287"}
+    costs = {name: target["requests"]["GET"] for name, target in document["targets"].items()}
+    assert costs[PRESTO_S3] > 0
+    assert costs[PRESTO_WARM] == 0
+    for query in document["queries"]:
+        assert set(query["targets"][PRESTO_WARM]["counters"]) <= {"call_list", "call_report"}

@@ -114,7 +114,7 @@ def run(
     ] = Path("build/tpcds/work"),
     out: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("tpcds/results"),
     targets: Annotated[
-        str | None, typer.Option(help="Of them, with commas between; default: all.")
+        str | None, typer.Option(help="With commas between; default: all of Spark's.")
     ] = None,
     names: Annotated[
         str | None, typer.Option("--queries", help="q3,q14,…; default: all 99.")
@@ -127,8 +127,8 @@ def run(
     mb_per_s: Annotated[
         float, typer.Option(min=0.1, help="MB/s of one connection to the store.")
     ] = 100.0,
-    cores: Annotated[int | None, typer.Option(min=1, help="Threads of each session.")] = None,
-    memory: Annotated[str, typer.Option(help="Heap of each session.")] = "2g",
+    cores: Annotated[int | None, typer.Option(min=1, help="Threads of each engine.")] = None,
+    memory: Annotated[str, typer.Option(help="Heap of each engine.")] = "2g",
     seed: Annotated[int, typer.Option(help="Of the random order.")] = 1,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over, don't resume.")] = False,
     as_json: Json = False,
@@ -145,10 +145,10 @@ def run(
     from millpond_tpcds.run import Options
     from millpond_tpcds.run import run as execute
     from millpond_tpcds.state import State
-    from millpond_tpcds.targets import SparkOptions
+    from millpond_tpcds.targets import EngineOptions
 
     wanted = names.split(",") if names else list(queries.QUICK) if quick else None
-    spark = SparkOptions(memory=memory) if cores is None else SparkOptions(cores, memory)
+    spark = EngineOptions(memory=memory) if cores is None else EngineOptions(cores, memory)
     options = Options(
         data=dataset.DataSet(data.absolute(), scale, layout.value),
         queries=queries.load(wanted),
@@ -203,9 +203,10 @@ class _Progress:
 
 
 def _result_name(document: dict[str, Any], kind: str) -> str:
-    """``<date>-<quick|full>``, and what of scale, layout and distance is not the default."""
+    """``<date>-<quick|full>``, and what of engines, scale, layout, distance is not the default."""
     options = document["options"]
     said = {
+        "-".join(document["engines"]): "spark",
         f"sf{options['scale']:g}": "sf1",
         options["layout"]: "plain",
         f"{options['model']['first_byte_ms']:g}ms": "15ms",

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Any
 from millpond.testing.stats import estimate
 from millpond_tpcds.dataset import projected_bytes
 from millpond_tpcds.state import WARM_UP
-from millpond_tpcds.targets import ANALYTICS, COLD, LOCAL, S3A, TARGETS, TRANSPARENT, WARM
+from millpond_tpcds.targets import (
+    ANALYTICS,
+    COLD,
+    LOCAL,
+    PRESTO,
+    PRESTO_S3,
+    PRESTO_WARM,
+    S3A,
+    SPARK,
+    TARGETS,
+    TRANSPARENT,
+    WARM,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +59,7 @@ def document(
         "summary": summary(compared.get("all", {}), samples),
         "store_model": options.model.describe(),
         "machine": dict(machine),
-        "spark": _all(samples, "spark"),
+        "engines": {name: _all(samples, name) for name in _engines(options)},
         "commit": _all(samples, "commit"),
         "options": options.about() | {"spark_settings": options.spark.settings()},
         "statistics": STATISTICS,
@@ -62,21 +74,27 @@ def document(
     }
 
 
+def _engines(options: Options) -> list[str]:
+    return [name for name in (SPARK, PRESTO) if any(t.engine == name for t in options.targets)]
+
+
 def _all(samples: Sequence[Sample], key: str) -> str:
     """Every value that samples have of what should be one: a resumed run may have met two."""
-    return ", ".join(sorted({str(s.get(key, "unknown")) for s in samples}))
+    return ", ".join(sorted({str(s[key]) for s in samples if key in s}))
 
 
 def summary(everything: Mapping[str, Any], samples: Sequence[Sample]) -> dict[str, Any]:
-    """The three figures that say what the run is about; None for what was not run."""
+    """The figures that say what the run is about; None for what was not run of Spark's."""
     ratios = everything.get("ratios", {})
 
     def suite(name: str) -> float | None:
         return ratios[name]["suite"]["value"] if name in ratios else None
 
+    of_presto = f"{PRESTO_S3}/{PRESTO_WARM}"
     return {
         "speedup_warm_vs_s3a": suite(f"{S3A}/{WARM}"),
         "cold_time_vs_s3a": suite(f"{COLD}/{S3A}"),
+        **({"speedup_presto_warm_vs_s3": suite(of_presto)} if of_presto in ratios else {}),
         "results_equal_duckdb": bool(samples) and all(s["equal"] for s in samples),
     }
 
@@ -103,7 +121,7 @@ def _times(samples: Sequence[Sample]) -> Times:
 # Numerator and denominator: times of the first over times of the second.
 RATIOS = (
     (S3A, WARM), (ANALYTICS, WARM), (LOCAL, WARM), (S3A, TRANSPARENT), (COLD, S3A),
-    (COLD, ANALYTICS),
+    (COLD, ANALYTICS), (PRESTO_S3, PRESTO_WARM),
 )  # fmt: skip
 
 

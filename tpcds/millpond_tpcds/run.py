@@ -9,9 +9,10 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any, Protocol
 
 from millpond.testing.proc import CpuMeter, machine
-from millpond_tpcds import compare, targets
+from millpond_tpcds import compare, presto, targets
 from millpond_tpcds.engine import EngineEnded
 from millpond_tpcds.oracle import Oracle
+from millpond_tpcds.presto import PrestoSession
 from millpond_tpcds.site import Site
 from millpond_tpcds.state import Sample, State, Step, plan, remaining
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from millpond_tpcds.compare import Answer
     from millpond_tpcds.dataset import DataSet
     from millpond_tpcds.queries import Query
-    from millpond_tpcds.targets import Session, SparkOptions, Target
+    from millpond_tpcds.targets import EngineOptions, Session, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Options:
     queries: Sequence[Query]
     targets: Sequence[Target]
     model: Model
-    spark: SparkOptions
+    spark: EngineOptions
     rounds: int
     seed: int
     work: Path
@@ -83,19 +84,35 @@ def run(options: Options, state: State, listener: Listener) -> dict[str, object]
     about = machine(options.work)
     if not todo:
         return about
+    by_presto = any(t.engine == targets.PRESTO for t in options.targets)
+    if by_presto:
+        presto.check(options.data)
     with ExitStack() as stack:
         oracle = stack.enter_context(Oracle(options.data.folder, threads=options.spark.cores))
         listener.says("starting the store and the sidecars; copying what the store lacks")
         sidecars = {t.sidecar for t in options.targets if t.sidecar is not None}
-        site = stack.enter_context(Site(options.work, options.data, options.model, sidecars))
+        site = stack.enter_context(
+            Site(
+                options.work, options.data, options.model, sidecars,
+                settings={"MILLPOND_NODE_ALIASES": presto.ADDRESS} if by_presto else None,
+            )
+        )  # fmt: skip
         if "warm" in sidecars:
             listener.says("loading the warm cache")
             site.load("warm")
-        sessions: dict[str, Session] = {}
+        if by_presto:
+            listener.says("starting the metastore")
+            tables = stack.enter_context(presto.metastore(site, options.work / "metastore"))
+        sessions: dict[str, Session | PrestoSession] = {}
         for target in options.targets:
-            sessions[target.name] = stack.enter_context(
-                targets.Session(target, site, options.data, options.spark, options.work / "logs")
-            )
+            common = (target, site, options.data, options.spark)
+            session: Session | PrestoSession
+            if target.engine == targets.PRESTO:
+                session = PrestoSession(*common, tables, options.work / "presto")
+            else:
+                session = targets.Session(*common, options.work / "logs")
+            stack.enter_context(session)
+            sessions[target.name] = session
         commit = str(about["commit"])
         _Runner(options, state, listener, site, oracle, sessions, commit).run(todo)
     return about
@@ -106,7 +123,7 @@ class _Runner:
 
     def __init__(
         self, options: Options, state: State, listener: Listener, site: Site, oracle: Oracle,
-        sessions: dict[str, Session], commit: str,
+        sessions: dict[str, Session | PrestoSession], commit: str,
     ) -> None:  # fmt: skip
         self._options = options
         self._state = state
@@ -148,7 +165,7 @@ class _Runner:
             told, cpu = {"error": str(e)}, {}
         asked = _since(self._site.model.counters(), before)
         sample: Sample = {
-            "spark": session.engine.version,
+            session.target.engine: session.version,
             "commit": self._commit,
             "cpu_s": {name: round(s, 3) for name, s in cpu.items()},
             **asked,

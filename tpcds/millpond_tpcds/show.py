@@ -12,7 +12,8 @@ PROCESSES = ("engine", "sidecar", "store", "model")
 INK, FAINT = "#1f2933", "#7b8794"
 COLOURS = {
     "local": "#cbd2d9", "s3a": "#9aa5b1", "s3a_analytics": "#7b8794", "cache_cold": "#5fa8d3",
-    "cache_warm": "#1b6ca8", "transparent_warm": "#0b3c5d",
+    "cache_warm": "#1b6ca8", "transparent_warm": "#0b3c5d", "presto_s3": "#b8a9c9",
+    "presto_cache_warm": "#622569",
 }  # fmt: skip
 
 
@@ -24,10 +25,11 @@ def markdown(document: Mapping[str, Any]) -> str:
 def conditions(document: Mapping[str, Any]) -> str:
     """One line: what was run, on what machine, before what store."""
     o, m = document["options"], document["machine"]
+    engines = ", ".join(f"{name.capitalize()} {v}" for name, v in document["engines"].items())
     return (
         f"TPC-DS SF{o['scale']:g} {o['layout']}, {o['bytes'] / 1e6:.0f} MB in {o['files']} files "
         f"({o['generator']}), {len(o['queries'])} statements, {o['rounds']} rounds; "
-        f"Spark {document['spark']}, {o['spark']['cores']} threads, {o['spark']['memory']} heap; "
+        f"{engines}, {o['spark']['cores']} threads, {o['spark']['memory']} heap; "
         f"{m['cpu']}, {m['cores']} cores, {m['memory_gib']} GiB, kernel {m['kernel']}, "
         f"load at start {m['load_at_start']}; store: {document['store_model']}; "
         f"commit {document['commit']}, {m['date']}"
@@ -145,19 +147,21 @@ def _bars(
 
 
 def _ratios(axes: Any, document: Mapping[str, Any]) -> None:
-    """Each query's time relative to classic S3A's, the queries in the order of the warm ratio."""
-    shown = [n for n in document["targets"] if n != "s3a"]
-    queries = [q for q in document["queries"] if set(q["targets"]) == set(document["targets"])]
-    if "s3a" not in document["targets"] or not queries:
+    """Each query's time relative to the store's own reader, in the order of the warm ratio."""
+    names = list(document["targets"])
+    base, first = ("s3a", "cache_warm") if "s3a" in names else ("presto_s3", "presto_cache_warm")
+    shown = [n for n in names if n != base]
+    queries = [q for q in document["queries"] if set(q["targets"]) == set(names)]
+    if base not in names or not shown or not queries:
         axes.remove()
         return
 
     def relative(query: Mapping[str, Any], target: str) -> float:
         medians = query["targets"]
-        return float(medians[target]["median_s"] / medians["s3a"]["median_s"])
+        return float(medians[target]["median_s"] / medians[base]["median_s"])
 
-    first = "cache_warm" if "cache_warm" in shown else shown[0]
-    queries.sort(key=lambda q: relative(q, first))
+    leading = first if first in shown else shown[0]
+    queries.sort(key=lambda q: relative(q, leading))
     for target in shown:
         label, colour = document["targets"][target]["label"], COLOURS.get(target, INK)
         ratios = [relative(q, target) for q in queries]
@@ -165,5 +169,6 @@ def _ratios(axes: Any, document: Mapping[str, Any]) -> None:
     axes.axhline(1.0, color=INK, lw=0.8)
     axes.set_xticks(range(len(queries)), [q["name"] for q in queries], rotation=90, fontsize=6)
     axes.set_ylim(bottom=0)
-    axes.set_title("time of each query, classic S3A = 1", loc="left", fontsize=9, color=FAINT)
+    title = f"time of each query, {document['targets'][base]['label']} = 1"
+    axes.set_title(title, loc="left", fontsize=9, color=FAINT)
     axes.legend(frameon=False, ncols=len(shown), fontsize=7, loc="upper left")

@@ -19,7 +19,7 @@ from millpond_spark.demo.sidecar import SidecarProcess
 from millpond_tpcds.destination import S3Destination, copy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from millpond.testing.store_model import Model
@@ -32,7 +32,10 @@ _SPARE_BYTES = 1 << 30
 
 
 class Site:
-    """Everything but the engines. Use it in a ``with``: leaving it ends every process."""
+    """Everything but the engines. Use it in a ``with``: leaving it ends every process.
+
+    ``settings`` are further variables of the sidecars' environment.
+    """
 
     def __init__(
         self,
@@ -41,12 +44,14 @@ class Site:
         model: Model,
         sidecars: Iterable[str],
         copied: Callable[[str, int, bool], object] = lambda *_: None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self._folder = folder
         self._data = data
         self._model = model
         self._names = sorted(set(sidecars))
         self._copied = copied
+        self._settings = dict(settings or {})
         self._stack = ExitStack()
         self._paths = 0
         self.prefix = f"sf{data.scale:g}/{data.layout}"
@@ -64,7 +69,7 @@ class Site:
             }
             self._upload(gateway)
             self.model = stack.enter_context(self._model.before(gateway.endpoint))
-            self.pids = {"store": gateway.pid, "model": self.model.pid}
+            self._pids = {"store": gateway.pid, "model": self.model.pid}
             for name in self._names:
                 self.sidecars[name] = stack.enter_context(self._sidecar(name))
             for name in self._names:
@@ -81,7 +86,8 @@ class Site:
         home.mkdir()
         capacity = 2 * self._bytes() + _SPARE_BYTES
         settings = {"MILLPOND_HTTP_PORT": "0", "MILLPOND_CACHE_CAPACITY_BYTES": str(capacity)}
-        return SidecarProcess(home / "cache", home / "sidecar.log", settings | self.credentials)
+        settings |= self.credentials | self._settings
+        return SidecarProcess(home / "cache", home / "sidecar.log", settings)
 
     def _mount(self, name: str) -> None:
         options = {"endpoint": self.model.endpoint, "region": REGION}
@@ -92,6 +98,11 @@ class Site:
         keys = (gateway.access_key, gateway.secret_key)
         to = S3Destination(BUCKET, self.prefix, gateway.endpoint, keys)
         copy(self._data, to, self._copied)
+
+    def pids_beside(self, sidecar: str | None) -> dict[str, int]:
+        """The processes that serve an engine, by role; ``sidecar`` is the one it uses."""
+        mine = {} if sidecar is None else {"sidecar": self.sidecars[sidecar].pid}
+        return self._pids | mine
 
     def load(self, name: str) -> None:
         """Caches the whole data set in one sidecar. Raises NoSpace where it keeps less."""

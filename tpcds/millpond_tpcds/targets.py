@@ -1,4 +1,4 @@
-"""What is compared: each target is a Spark session of its own that reads the same data."""
+"""What is compared: each target is an engine of its own that reads the same data."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LOCAL, S3A, ANALYTICS = "local", "s3a", "s3a_analytics"
 COLD, WARM, TRANSPARENT = "cache_cold", "cache_warm", "transparent_warm"
+PRESTO_S3, PRESTO_WARM = "presto_s3", "presto_cache_warm"
+SPARK, PRESTO = "spark", "presto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Target:
     label: str
     sidecar: str | None = None  # whose cache directory its session uses
     stream: str = "classic"  # of S3A, where it reads by it
+    engine: str = SPARK
 
 
 TARGETS = {
@@ -45,29 +48,31 @@ TARGETS = {
         Target(COLD, "cache://, cold", "cold"),
         Target(WARM, "cache://, warm", "warm"),
         Target(TRANSPARENT, "s3a://, transparent, warm", "warm"),
+        Target(PRESTO_S3, "Presto, its own S3 class", engine=PRESTO),
+        Target(PRESTO_WARM, "Presto, cache://, warm", "warm", engine=PRESTO),
     )
 }
 
 
 def chosen(names: Sequence[str] | None) -> list[Target]:
-    """Targets by name, or all. Raises InvalidSetting."""
+    """Targets by name, or all of Spark's. Raises InvalidSetting."""
     unknown = set(names or ()) - set(TARGETS)
     if unknown:
         raise InvalidSetting(
             f"there is no target {min(unknown)!r}", remedy=f"There are {', '.join(TARGETS)}"
         )
-    return [TARGETS[name] for name in names or TARGETS]
+    return [TARGETS[name] for name in names or TARGETS if names or TARGETS[name].engine == SPARK]
 
 
 @dataclass(frozen=True, slots=True)
-class SparkOptions:
-    """How each session is made: the same for every target."""
+class EngineOptions:
+    """How each engine is made: the same for every target."""
 
     cores: int = min(4, os.cpu_count() or 1)
     memory: str = "2g"
 
     def settings(self) -> dict[str, str]:
-        """All that is not Spark's default, but for where the data is."""
+        """All of a session that is not Spark's default, but for where the data is."""
         return {
             "spark.app.name": "millpond tpcds",
             "spark.master": f"local[{self.cores}]",
@@ -83,10 +88,10 @@ class SparkOptions:
 
 
 class Session:
-    """One target. Its engine starts when it is first prepared. Use it in a ``with``."""
+    """One target of Spark's. Its engine starts when it is first prepared. Use it in a ``with``."""
 
     def __init__(
-        self, target: Target, site: Site, data: DataSet, options: SparkOptions, logs: Path
+        self, target: Target, site: Site, data: DataSet, options: EngineOptions, logs: Path
     ) -> None:
         self.target = target
         self._site = site
@@ -106,6 +111,11 @@ class Session:
             self._engine = self._start()
         return self._engine
 
+    @property
+    def version(self) -> str:
+        """Spark's."""
+        return self.engine.version
+
     def _start(self) -> Engine:
         return Engine(self.target.name, self._settings(), self._logs, self._site.credentials)
 
@@ -121,11 +131,7 @@ class Session:
 
     def pids(self) -> dict[str, int]:
         """The processes whose CPU a run costs, by role."""
-        pids = {"engine": self.engine.pid, "store": self._site.pids["store"]}
-        pids["model"] = self._site.pids["model"]
-        if self.target.sidecar is not None:
-            pids["sidecar"] = self._site.sidecars[self.target.sidecar].pid
-        return pids
+        return {"engine": self.engine.pid} | self._site.pids_beside(self.target.sidecar)
 
     def prepare(self, query: Query) -> None:
         """Before the clock: the engine is up; of a cold target nothing is cached."""
