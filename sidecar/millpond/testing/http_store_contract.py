@@ -39,11 +39,11 @@ class HttpStoreContract(UnderStoreContract):
     @pytest.fixture
     def version(self, site: HttpStoreSite, store: UnderStore) -> str:
         """Of ``f``, which holds ``_DATA``."""
-        site.put("f", _DATA)
-        return store.stat(site.key("f")).version
+        site.put("f.x", _DATA)
+        return store.stat(site.key("f.x")).version
 
     def read_all(self, site: HttpStoreSite, store: UnderStore, version: str) -> bytes:
-        return fetch(store, site.key("f"), 0, len(_DATA), version)
+        return fetch(store, site.key("f.x"), 0, len(_DATA), version)
 
     @pytest.mark.parametrize("status", [500, 503])
     def test_5xx_is_retried(
@@ -51,8 +51,8 @@ class HttpStoreContract(UnderStoreContract):
     ) -> None:
         for on in ("HEAD", "LIST", "GET"):
             site.model.set(fault=Fault("status", on=on, times=2, status=status))
-            assert store.stat(site.key("f")).version == version
-            assert names(store.list(site.prefix)) == [(site.key("f"), False)]
+            assert store.stat(site.key("f.x")).version == version
+            assert names(store.list(site.prefix)) == [(site.key("f.x"), False)]
             assert self.read_all(site, store, version) == _DATA
         assert store.counters.retries == 6
 
@@ -61,7 +61,7 @@ class HttpStoreContract(UnderStoreContract):
     ) -> None:
         site.model.set(fault=Fault("status", on="ALL"))
         with pytest.raises(StoreUnavailable):
-            store.stat(site.key("f"))
+            store.stat(site.key("f.x"))
         with pytest.raises(StoreUnavailable):
             store.list(site.prefix)
         with pytest.raises(StoreUnavailable):
@@ -74,7 +74,7 @@ class HttpStoreContract(UnderStoreContract):
         site.model.reset_counters()
         for _ in range(200):
             with pytest.raises(StoreUnavailable):
-                store.stat(site.key("f"))
+                store.stat(site.key("f.x"))
         assert site.model.counters().requests["HEAD"] <= 200 + 110
 
     @pytest.mark.parametrize("kind", ["truncate", "reset", "stall"])
@@ -99,7 +99,7 @@ class HttpStoreContract(UnderStoreContract):
     def test_a_lying_head_gives_right_bytes_or_an_error(
         self, site: HttpStoreSite, store: UnderStore, version: str, kind: str, delta: int
     ) -> None:
-        key = site.key("f")
+        key = site.key("f.x")
         site.model.set(fault=Fault(kind, delta=delta))
         got = bytearray()
         with pytest.raises((StoreAnswerInvalid, StoreUnavailable)):
@@ -112,9 +112,9 @@ class HttpStoreContract(UnderStoreContract):
         self, site: HttpStoreSite, store: UnderStore, version: str
     ) -> None:
         site.model.set(fault=Fault("truncate", times=1, after_bytes=400_000))
-        stream = store.read(site.key("f"), 0, len(_DATA), version)
+        stream = store.read(site.key("f.x"), 0, len(_DATA), version)
         got = bytearray(next(stream))
-        site.put("f", bytes(len(_DATA)))
+        site.put("f.x", bytes(len(_DATA)))
         with pytest.raises(FileChanged):
             drain(stream, got)
         assert len(got) <= 400_000
@@ -128,9 +128,9 @@ class HttpStoreContract(UnderStoreContract):
         site.model.set(fault=Fault("status", on="ALL", probability=0.3, times=6))
 
         def work(_: int) -> None:
-            store.stat(site.key("f"))
+            store.stat(site.key("f.x"))
             names(store.list(site.prefix))
-            fetch(store, site.key("f"), 10, 20, version)
+            fetch(store, site.key("f.x"), 10, 20, version)
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(work, range(10)))

@@ -249,10 +249,10 @@ class UnderStoreContract(WriteContract):
         refused.close()
 
     def test_counters(self, site: StoreSite, store: UnderStore) -> None:
-        site.put("d/f", b"0123456789")
-        version = store.stat(site.key("d/f")).version
+        site.put("d/f.x", b"0123456789")
+        version = store.stat(site.key("d/f.x")).version
         names(store.list(site.key("d")))
-        fetch(store, site.key("d/f"), 2, 8, version)
+        fetch(store, site.key("d/f.x"), 2, 8, version)
         counted = store.counters
         assert (counted.head, counted.list, counted.get) == (1, 1, 1)
         assert (counted.bytes_read, counted.retries) == (6, 0)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 Entries = list[ObjectStat]
 _PAGE_BYTES = 64 << 10
 _READ_S = 0.02
+_TOLD_KEYS = 16
+"""Names that begin alike and sort before ``name/`` are few."""
 
 
 class S3Store(S3Writes, UnderStore):
@@ -66,14 +68,22 @@ class S3Store(S3Writes, UnderStore):
     def stat(self, key: str) -> ObjectStat:
         _check(key)
         if key and not key.endswith("/"):
+            if "." not in key.rpartition("/")[2]:
+                found, sure = self._told(key)
+                if sure:
+                    return self._there(key, found)
             found = self._head(key)
             if found is not None:
                 return found
         first = self._page(_prefix(key), delimiter=False, token=None, limit=1)
         marked = first.empty and key and self._head(key + s3_list.FOLDER_SUFFIX)
-        if not key or not first.empty or marked:
-            return ObjectStat(key=key, length=0, mtime_ms=0, is_dir=True)
-        raise PathNotFound(f"{shown(self.root, key)} does not exist")
+        there = not key or not first.empty or marked
+        return self._there(key, _directory(key) if there else None)
+
+    def _there(self, key: str, found: ObjectStat | None) -> ObjectStat:
+        if found is None:
+            raise PathNotFound(f"{shown(self.root, key)} does not exist")
+        return found
 
     def list(self, key: str, *, recursive: bool = False) -> Iterator[Entries]:
         """As the interface says; a directory known only by its ``dir_$folder$`` marker stands where
@@ -100,6 +110,21 @@ class S3Store(S3Writes, UnderStore):
 
     def close(self) -> None:
         self._wire.close()
+
+    def _told(self, key: str) -> tuple[ObjectStat | None, bool]:
+        """What one short listing shows at ``key``, and whether it shows all there is to know.
+
+        Names without a dot are mostly directories, or absent (engines try ``_spark_metadata``):
+        that takes one request so, and three by asking for each in turn.
+        """
+        page = self._page(key, delimiter=True, token=None, limit=_TOLD_KEYS)
+        marker = key + s3_list.FOLDER_SUFFIX
+        directory = f"{key}/" in page.prefixes
+        for each in page.objects:
+            if each.key == key:
+                return each, True
+            directory |= each.key == marker
+        return _directory(key) if directory else None, directory or page.next_token is None
 
     def _head(self, key: str) -> ObjectStat | None:
         def attempt() -> ObjectStat | None:
@@ -215,6 +240,10 @@ def open_uri(authority: str, path: str, options: Mapping[str, str]) -> tuple[S3S
     return S3Store(authority, options), path.removeprefix("/").removesuffix("/")
 
 
+def _directory(key: str) -> ObjectStat:
+    return ObjectStat(key=key, length=0, mtime_ms=0, is_dir=True)
+
+
 def _check(key: str) -> None:
     if "\0" in key:
         raise InvalidPath(f"key {key!r} has a NUL")
@@ -241,4 +270,4 @@ def _entries(
         # A key with a leading slash lies in a directory without a name, which would be the root.
         if directory and directory not in directories:
             directories.add(directory)
-            yield ObjectStat(key=directory, length=0, mtime_ms=0, is_dir=True)
+            yield _directory(directory)
