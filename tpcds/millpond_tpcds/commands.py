@@ -128,7 +128,7 @@ def run(
         float, typer.Option(min=0.1, help="MB/s of one connection to the store.")
     ] = 100.0,
     cores: Annotated[int | None, typer.Option(min=1, help="Threads of each engine.")] = None,
-    memory: Annotated[str, typer.Option(help="Heap of each engine.")] = "2g",
+    memory: Annotated[str, typer.Option(help="Heap of each engine.")] = "3g",
     seed: Annotated[int, typer.Option(help="Of the random order.")] = 1,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over, don't resume.")] = False,
     as_json: Json = False,

@@ -69,7 +69,7 @@ class EngineOptions:
     """How each engine is made: the same for every target."""
 
     cores: int = min(4, os.cpu_count() or 1)
-    memory: str = "2g"
+    memory: str = "3g"
 
     def settings(self) -> dict[str, str]:
         """All of a session that is not Spark's default, but for where the data is."""
