@@ -32,7 +32,15 @@ def path_vectors() -> dict[str, object]:
     ]  # fmt: skip
     keys = ["part-0.parquet", "a//b", "100%/ü", ""]
     stores = [paths.store_path("0123456789abcdef", "bucket", k) for k in keys]
+    hexes = "0123456789abcdef" * 2
+    names = [
+        f"/a/.millpond-{hexes}/0/b", f"/.millpond-{hexes}", f"a/.millpond-{hexes}/",
+        f"/a/.millpond-{hexes}0/b", f"/a/.millpond-{hexes[1:]}/b", f"/a/x.millpond-{hexes}/b",
+        f"/a/.millpond-{hexes}\n", f"/a/.millpond-{hexes[:16]}.tmp", f"/a/.MILLPOND-{hexes}/b",
+        f"/a/.millpond-{hexes.upper()}/b", "/a/b",
+    ]  # fmt: skip
     return {
+        "staged": [{"path": name, "staged": paths.is_staged(name)} for name in names],
         "uris": [{"uri": u, "path": paths.parse_uri(u)} for u in uris],
         "invalid": bad,
         "store_paths": [

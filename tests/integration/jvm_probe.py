@@ -111,9 +111,10 @@ class Probe:
         self.ask("open", name, path, *options)
         return name
 
-    def write(self, path: str, data: bytes, *, builder: bool = False) -> None:
-        how = "builder" if builder else "create"
-        self.ask("write", path, base64.b64encode(data).decode(), how)
+    def write(self, path: str, data: bytes, *, builder: bool = False, write_type: str = "") -> None:
+        """``write_type`` is an option of the builder."""
+        how = "builder" if builder or write_type else "create"
+        self.ask("write", path, base64.b64encode(data).decode(), how, write_type, "")
 
     def change(self, how: str, path: str, data: bytes, *, other: str = "/none") -> None:
         """Changes a file by the call that ``Writes.java`` knows as ``how``."""

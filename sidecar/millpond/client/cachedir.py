@@ -78,6 +78,11 @@ class ClientMount:
 class Mounts:
     """The mount table as a reader sees it, and what is recorded beside it: here nothing."""
 
+    def pending(self, path: str) -> bool:
+        """Whether the mount of a path holds, at this moment, what its store does not have."""
+        mount = self.find_mount(path)
+        return mount is not None and mount.wire.pending
+
     def mounts(self) -> dict[str, ClientMount]:
         """By path."""
         raise NotImplementedError
@@ -155,6 +160,10 @@ class CacheDir(Mounts):
                 pass
             self._mounts_at = now
         return self._mounts
+
+    def pending(self, path: str) -> bool:
+        self._mounts_at = -LOOK_EVERY_NS
+        return super().pending(path)
 
     def meta(self, path: str) -> Meta | None:
         meta = self._read(meta_name(path_hash(path)), Meta.parse)

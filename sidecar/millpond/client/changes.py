@@ -14,9 +14,11 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from millpond.client.builtin import errors
 from millpond.client.process import Process
+from millpond.client.reader import check_staged, unreachable
 from millpond.client.writer import StagedWriter
 from millpond.errors import (
     AlreadyExists,
+    InvalidSetting,
     IsADirectory,
     NotSupported,
     PathNotFound,
@@ -35,6 +37,8 @@ T = TypeVar("T")
 SILENCE_S = 10.0
 """A change takes as long as the store does: by then it may have been done."""
 COPY_BYTES = 8 << 20
+WRITE_TYPES = ("through", "async", "around")
+"""When a file that is closed is written: as the mount's option ``write`` has them."""
 
 
 class Changes(AbstractFileSystem):  # type: ignore[misc]
@@ -94,7 +98,7 @@ class Changes(AbstractFileSystem):  # type: ignore[misc]
             self._change(
                 source,
                 lambda c: c.rename(source, target, into=True),
-                lambda s, key: s.rename(key, mount.key(target)),
+                lambda s, key: s.rename(key, self.store_of(target)[1]),
                 again=False,
             )
 
@@ -150,6 +154,9 @@ class Changes(AbstractFileSystem):  # type: ignore[misc]
     def store_of(self, path: str) -> tuple[UnderStore, str]:
         """The store behind a path that may be written, and its key there."""
         process = self.here()
+        check_staged(path)
+        if process.dir.pending(path):
+            raise unreachable(path, SidecarUnavailable("the sidecar does not answer"))
         mount: ClientMount = process.dir.mount(path)
         if mount.wire.read_only or mount.path == path:
             raise NotSupported(f"{path} can't be changed", cause="a mount, or a read-only one")
@@ -192,11 +199,15 @@ class WrittenFile(AbstractBufferedFile):  # type: ignore[misc]
     """A file open for writing. It appears when it is closed, or at the end of a transaction; after
     an exception in its ``with`` block it never does."""
 
-    def __init__(self, fs: Changes, path: str, mode: str, block_size: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, fs: Changes, path: str, mode: str, block_size: Any, write_type: str = "",
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
         self._writer: StagedWriter | DirectWriter | None = None
+        check_write_type(write_type)
         super().__init__(fs, path, mode, block_size, **kwargs)
         with errors():
-            self._writer = _writer(fs, path, overwrite=not mode.startswith("x"))
+            self._writer = _writer(fs, path, not mode.startswith("x"), write_type)
 
     def _upload_chunk(self, final: bool = False) -> bool:
         with errors():
@@ -237,13 +248,27 @@ class WrittenFile(AbstractBufferedFile):  # type: ignore[misc]
             self.discard()
 
 
-def _writer(fs: Changes, path: str, *, overwrite: bool) -> StagedWriter | DirectWriter:
+def check_write_type(name: str) -> None:
+    """Raises InvalidSetting; "" stands for the mount's."""
+    if name and name not in WRITE_TYPES:
+        raise InvalidSetting(
+            f"write_type is {name!r}",
+            cause=f"allowed: {', '.join(WRITE_TYPES)}",
+            remedy="Correct it, or leave it out: then the mount says it",
+        )
+
+
+def _writer(
+    fs: Changes, path: str, overwrite: bool, write_type: str
+) -> StagedWriter | DirectWriter:
     client = fs.connected()
     if client is None:
         store, key = fs.store_of(path)
         return DirectWriter(store, key, path, overwrite=overwrite)
     try:
-        return StagedWriter(client, fs.here().dir.path, path, overwrite=overwrite)
+        return StagedWriter(
+            client, fs.here().dir.path, path, overwrite=overwrite, write_type=write_type
+        )
     except BaseException:
         client.close()
         raise

@@ -19,7 +19,7 @@ from millpond.client.builtin import Unsupported, errors, raise_builtin
 from millpond.client.cachedir import find_directory
 from millpond.client.changes import Changes, WrittenFile
 from millpond.client.process import Process
-from millpond.client.reader import BaseReader, Reader, Version, look
+from millpond.client.reader import BaseReader, Reader, Version, check_staged, look, unreachable
 from millpond.client.remote import SILENCE_S as REMOTE_SILENCE_S
 from millpond.client.remote import RemoteProcess, RemoteReader, parse_address, read_token
 from millpond.client.sidecar import Trouble, both_failed
@@ -159,6 +159,9 @@ class CacheFileSystem(Changes):
         mount, points = process.dir.find_mount(path), process.dir.mount_points(path)
         if mount is None and not points and path != "/":
             process.dir.mount(path)
+        check_staged(path)
+        if process.dir.pending(path):
+            raise unreachable(path, trouble)
         found: dict[str, dict[str, Any]] = {}
         if mount is not None:
             try:
@@ -194,7 +197,8 @@ class CacheFileSystem(Changes):
         self, path: str, mode: str = "rb", block_size: int | None = None, **kwargs: Any
     ) -> CacheFile | WrittenFile:
         if mode in ("wb", "xb"):
-            options = {k: v for k, v in kwargs.items() if k in ("autocommit", "cache_options")}
+            taken = ("autocommit", "cache_options", "write_type")
+            options = {k: v for k, v in kwargs.items() if k in taken}
             return WrittenFile(self, path, mode, block_size or "default", **options)
         if mode != "rb":
             raise Unsupported(f"{path} can't be opened as {mode!r}: files are written whole")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from millpond.client.cachedir import ClientMount
+    from millpond.model.records import Meta
     from millpond.under.base import UnderStore
 
 log = logging.getLogger("millpond.client")
@@ -84,6 +85,10 @@ class Stores:
             self._stores[mount.path] = (uri, store)
         return store
 
+    def meta(self, path: str) -> Meta | None:
+        """What is recorded here of a store path; without a cache directory nothing."""
+        return None
+
     def read_store(
         self, mount: ClientMount, path: str, version: str, start: int, view: memoryview
     ) -> None:
@@ -129,6 +134,9 @@ class Process(Stores):
             self._counters["hit_bytes"] += size
             self._counters["hit_reads"] += 1
         self.reporter.soon(self._report)
+
+    def meta(self, path: str) -> Meta | None:
+        return self.dir.meta(path)
 
     def trusted(self) -> bool:
         """Whether meta and stamps may be believed without asking."""

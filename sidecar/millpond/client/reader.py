@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from millpond.client.sidecar import Trouble, both_failed
-from millpond.errors import FileChanged, IsADirectory, MillpondError, PathNotFound
+from millpond.errors import (
+    FileChanged,
+    IsADirectory,
+    MillpondError,
+    PathNotFound,
+    PendingUnreachable,
+)
+from millpond.model.paths import is_staged
+from millpond.model.records import is_born
 from millpond.model.sizes import BLOCK_BYTES, INLINE_FILE_BYTES, MIB
 from millpond.wire import millpond_pb2 as wire
 
@@ -19,6 +27,7 @@ if TYPE_CHECKING:
     from millpond.model.records import Meta
 
 P = TypeVar("P", bound="Stores")
+_REMEDY = "Try again when the sidecar runs; 'millpond doctor' says what it lacks"
 ROUNDS = 2
 INLINE_BYTES = MIB
 MAX_FILL_BYTES = 4 * BLOCK_BYTES
@@ -68,6 +77,30 @@ def look(process: Process | RemoteProcess, path: str, *, force: bool = False) ->
     )
 
 
+def _in_store(meta: Meta) -> str:
+    return meta.store_version if is_born(meta.version) else meta.version
+
+
+def check_staged(path: str) -> None:
+    """Raises PendingUnreachable for a path in the staging directory of a batch: it means nothing to
+    a store."""
+    if is_staged(path):
+        raise PendingUnreachable(
+            f"{path} belongs to a batch",
+            cause="the sidecar alone knows its files",
+            remedy=_REMEDY,
+        )
+
+
+def unreachable(path: str, trouble: Exception) -> PendingUnreachable:
+    """Nobody can say what a path has: its mount holds what the store does not have."""
+    return PendingUnreachable(
+        f"what {path} has can't be known without the sidecar",
+        cause=f"its mount holds data that the store does not have yet; {trouble}",
+        remedy=_REMEDY,
+    )
+
+
 def _of_meta(path: str, meta: Meta) -> Version:
     return Version(
         path, False, meta.length, meta.mtime_ms, meta.version, meta.file_id, meta.content
@@ -77,19 +110,34 @@ def _of_meta(path: str, meta: Meta) -> Version:
 def _unasked(
     process: Process | RemoteProcess, mount: ClientMount, path: str, trouble: Trouble
 ) -> Version:
-    """Without the sidecar the store says which version there is; local blocks of it still count."""
+    """Without the sidecar the store says which version there is; local blocks of it still count.
+
+    What is pending the store does not know: its meta, which goes before anything newer is
+    acknowledged, speaks for itself, and where a mount holds such data nothing is said of a path
+    without meta.
+    """
+    check_staged(path)
+    meta = process.dir.meta(mount.store_path(path))
+    if meta is not None and meta.pending:
+        return _of_meta(path, meta)
+    pending = process.dir.pending(path)
+    if pending and (meta is None or meta.weak):
+        raise unreachable(path, trouble)
     try:
         found = process.store(mount).stat(mount.key(path))
-    except PathNotFound:
+    except PathNotFound as e:
+        if pending:
+            raise unreachable(path, trouble) from e
         if process.dir.mount_points(path):
             return Version(path, True, 0, 0)
         raise
     except MillpondError as e:
         raise both_failed(trouble, e) from e
-    meta = None if found.is_dir else process.dir.meta(mount.store_path(path))
-    strong = found.version and not found.weak
-    if meta is not None and strong and not meta.weak and meta.version == found.version:
+    strong = found.version and not found.weak and not found.is_dir
+    if meta is not None and strong and not meta.weak and found.version == _in_store(meta):
         return _of_meta(path, meta)
+    if pending:
+        raise unreachable(path, trouble)
     return Version(
         path, found.is_dir, found.length, found.mtime_ms, found.version, direct="no_lease"
     )
@@ -117,12 +165,27 @@ class BaseReader(ABC, Generic[P]):
         process.fallback(why.reason, str(why))
         version = self.version
         try:
-            process.read_store(self._mount, version.path, version.version, position, view)
+            named = self._named_by_store(process)
+            process.read_store(self._mount, version.path, named, position, view)
         except PathNotFound as e:
             raise self._changed("the store no longer has it") from e
         except MillpondError as e:
             raise both_failed(why, e) from e
         return len(view)
+
+    def _named_by_store(self, process: P) -> str:
+        """What the store calls this version: of one that was born here its meta says it."""
+        version = self.version
+        if not is_born(version.version):
+            return version.version
+        meta = process.meta(self._mount.store_path(version.path))
+        if meta is None or meta.file_id != version.file_id or not meta.store_version:
+            raise PendingUnreachable(
+                f"{version.path} can't be read further without the sidecar",
+                cause="the store may not have this version yet",
+                remedy=_REMEDY,
+            )
+        return meta.store_version
 
     def _changed(self, cause: str) -> FileChanged:
         return FileChanged(

@@ -9,6 +9,8 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from millpond.errors import (
+    BatchEnded,
+    DataLost,
     FileChanged,
     Internal,
     InvalidPath,
@@ -16,9 +18,11 @@ from millpond.errors import (
     MillpondError,
     MountNotFound,
     NotADirectory,
+    NotPersisted,
     NotSupported,
     Overloaded,
     PathNotFound,
+    PendingUnreachable,
     PermissionDenied,
     ProtocolMismatch,
     SidecarUnavailable,
@@ -43,7 +47,10 @@ C = TypeVar("C", bound=_Closable)
 
 PROBE_S = 5.0
 MAX_IDLE = 4
-_THE_USERS = (FileChanged, InvalidPath, IsADirectory, MountNotFound, NotADirectory, PathNotFound)
+_THE_USERS = (
+    BatchEnded, DataLost, FileChanged, InvalidPath, IsADirectory, MountNotFound, NotADirectory,
+    NotPersisted, PathNotFound, PendingUnreachable,
+)  # fmt: skip
 _REASONS: dict[type[MillpondError], str] = {
     Overloaded: "overloaded",
     PermissionDenied: "permission",
@@ -186,7 +193,7 @@ def both_failed(trouble: Trouble, error: MillpondError) -> MillpondError:
     """The error of a direct read, with what sent it there: of the type that the sidecar named, if
     it spoke of the store, else of the type that this process met."""
     told = trouble.error
-    if told is None or isinstance(error, FileChanged):
+    if told is None or isinstance(error, FileChanged | PendingUnreachable):
         return error
     kind = told if isinstance(told, _STORES) else error
     return type(kind)(

@@ -33,12 +33,12 @@ class StagedWriter:
 
     def __init__(
         self, client: LocalClient, directory: Path, path: str, *, overwrite: bool = True,
-        parent: bool = False,
+        parent: bool = False, write_type: str = "",
     ) -> None:  # fmt: skip
         self._client, self._directory = client, directory
         self.path = path
         self.length = 0
-        begun = client.begin(path, overwrite=overwrite, parent=parent)
+        begun = client.begin(path, overwrite=overwrite, parent=parent, write_type=write_type)
         self._write, self._file_id = begun.write, begun.file_id
         self._spare = list(begun.files)
         self._files: list[str] = []

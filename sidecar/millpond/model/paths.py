@@ -17,6 +17,9 @@ from millpond.errors import InvalidPath
 SCHEME = "cache"
 MAX_PATH_BYTES = 8192
 EPOCH_SLOTS = 4096
+STAGING = ".millpond-"
+"""Begins the name of a batch's staging directory; 32 hex digits follow."""
+_STAGED = re.compile(rf"(?:^|/){re.escape(STAGING)}[0-9a-f]{{32}}(?:/|\Z)")
 _AUTHORITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
 
 
@@ -71,6 +74,11 @@ def check_path(path: str) -> str:
                     remedy="Name the file by its full path",
                 )
     return path[:-1] if len(path) > 1 and path.endswith("/") else path
+
+
+def is_staged(path: str) -> bool:
+    """Whether a path or key lies in the staging directory of a batch, or is one."""
+    return STAGING in path and _STAGED.search(path) is not None
 
 
 def parent(path: str) -> str:

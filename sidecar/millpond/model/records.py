@@ -61,6 +61,8 @@ if TYPE_CHECKING:
     from millpond.model.block import Crc
 
 FORMAT = 1
+BORN = "born:"
+"""Begins the version of a file that was written here and that the store did not have at first."""
 MAX_RECORD_BYTES = 4 << 20
 LEASE_VALID_NS = 3_000_000_000
 EPOCHS_HEADER_BYTES = 4096
@@ -140,6 +142,11 @@ class Meta:
             pending=bool(flags & _PENDING),
             store_version=_text(data[at_store:at_places]),
         )
+
+
+def is_born(version: str) -> bool:
+    """Whether a version got its name here, and not from a store."""
+    return version.startswith(BORN)
 
 
 @dataclass(frozen=True, slots=True)

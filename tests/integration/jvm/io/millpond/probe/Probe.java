@@ -20,6 +20,7 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.BlockLocation;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FSDataOutputStream;
+import org.apache.hadoop.fs.FSDataOutputStreamBuilder;
 import org.apache.hadoop.fs.FileRange;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
@@ -112,7 +113,7 @@ public final class Probe {
             case "syncable":
                 return outputs.get(w[1]).hasCapability("hsync") + "";
             case "write":
-                return write(new Path(w[1]), w[2], w[3].equals("builder"));
+                return write(new Path(w[1]), w[2], w[3].equals("builder"), w[4]);
             case "change":
                 byte[] data = Base64.getDecoder().decode(w[4]);
                 new Writes(fs, conf).perform(w[1], new Path(w[2]), new Path(w[3]), data);
@@ -153,14 +154,23 @@ public final class Probe {
         }
     }
 
-    private String write(Path path, String data, boolean builder) throws IOException {
-        FSDataOutputStream out =
-                builder
-                        ? fs.createFile(path).create().overwrite(true).recursive().build()
-                        : fs.create(path, true);
+    private String write(Path path, String data, boolean builder, String type)
+            throws IOException {
+        FSDataOutputStream out = builder ? builder(path, type).build() : fs.create(path, true);
         out.write(Base64.getDecoder().decode(data));
         out.close();
         return "";
+    }
+
+    private FSDataOutputStreamBuilder<?, ?> builder(Path path, String type) {
+        FSDataOutputStreamBuilder<?, ?> builder = fs.createFile(path);
+        builder.create();
+        builder.overwrite(true);
+        builder.recursive();
+        if (!type.isEmpty()) {
+            builder.must("fs.cache.write.type", type);
+        }
+        return builder;
     }
 
     private String open(String[] w) throws Exception {

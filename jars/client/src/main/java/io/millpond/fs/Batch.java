@@ -9,7 +9,6 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-import java.util.regex.Pattern;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
@@ -22,9 +21,6 @@ import org.apache.hadoop.fs.Path;
  * sidecar that restarts still has it. It is dropped when nobody calls for it for ten minutes.
  */
 public final class Batch {
-    private static final Pattern STAGED =
-            Pattern.compile("(^|.*/)\\.millpond-[0-9a-f]{32}(/.*)?", Pattern.DOTALL);
-
     /** How long a commit is asked for again where the sidecar was lost before it answered. */
     private static final long PATIENCE_NS = TimeUnit.SECONDS.toNanos(60);
 
@@ -43,11 +39,6 @@ public final class Batch {
         this.calls = calls;
         this.id = begun.getBatch();
         this.staging = begun.getStaging();
-    }
-
-    /** Whether a path lies in a batch: a store knows nothing of it. */
-    static boolean holds(String path) {
-        return path.contains("/.millpond-") && STAGED.matcher(path).matches();
     }
 
     /** Whether batches can be had of a file system at all. */

@@ -14,6 +14,7 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.BlockLocation;
 import org.apache.hadoop.fs.ContentSummary;
 import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FSDataOutputStreamBuilder;
 import org.apache.hadoop.fs.FileChecksum;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.LocatedFileStatus;
@@ -45,6 +46,7 @@ public class CacheFileSystem extends WritableFileSystem {
     private Resolver resolver;
     private Lister lister;
     private Writes writes;
+    private String writeType;
 
     @Override
     public void initialize(URI name, Configuration conf) throws IOException {
@@ -63,6 +65,7 @@ public class CacheFileSystem extends WritableFileSystem {
         resolver = new Resolver(client, stores, namespace);
         lister = new Lister(client, stores, namespace, resolver);
         writes = new Writes(client, stores, namespace);
+        writeType = settings.writeType();
     }
 
     @Override
@@ -130,6 +133,11 @@ public class CacheFileSystem extends WritableFileSystem {
     protected CompletableFuture<FSDataInputStream> openFileWithOptions(
             Path path, OpenFileParameters parameters) throws IOException {
         return Hadoop3Open.open(this, path, parameters);
+    }
+
+    @Override
+    public FSDataOutputStreamBuilder<?, ?> createFile(Path path) {
+        return Hadoop3Create.builder(this, path);
     }
 
     @Override
@@ -297,6 +305,11 @@ public class CacheFileSystem extends WritableFileSystem {
 
     Client client() {
         return client;
+    }
+
+    @Override
+    String writeType() {
+        return writeType;
     }
 
     @Override

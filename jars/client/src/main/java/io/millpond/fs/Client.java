@@ -225,6 +225,20 @@ final class Client {
         return meta != null && meta.fileId().equals(file.id()) ? meta.content() : null;
     }
 
+    /** A version by its name in the store; PendingUnreachable where nothing here says that. */
+    FileVersion inStore(FileVersion file) throws IOException {
+        if (!file.born()) {
+            return file;
+        }
+        CacheDir open = dirOrNull();
+        Meta meta = open == null ? null : open.meta(file.store().storePath(file.path()));
+        boolean same = meta != null && file.id() != null && meta.fileId().equals(file.id());
+        if (!same || meta.storeVersion().isEmpty()) {
+            throw Unreachable.version(file);
+        }
+        return file.inStore(meta.storeVersion());
+    }
+
     /** Counts a fall back, and logs the first of each reason. */
     void fallback(Fallback reason, String detail) {
         if (counters.count(reason)) {

@@ -36,6 +36,13 @@ public final class ClientConf {
     public static final String SIDECAR_TOKEN_FILE = "fs.cache.sidecar.token.file";
 
     /**
+     * When a file that is closed is written: {@code through}, {@code async} or {@code around}, as the
+     * mount's option {@code write} has them; default: as the mount says. Also an option of {@code
+     * createFile}.
+     */
+    public static final String WRITE_TYPE = "fs.cache.write.type";
+
+    /**
      * Without a byte for this long, a call is given up and its read goes to the store. Default: 400;
      * for another node's sidecar 2000.
      */
@@ -73,6 +80,7 @@ public final class ClientConf {
     static final int PROBE_MS_DEFAULT = 5000;
     static final long WINDOW_BYTES_DEFAULT = 32L << 20;
     static final int INLINE_BYTES = 1 << 20;
+    private static final List<String> WRITE_TYPES = List.of("through", "async", "around");
     private static final int SILENCE_MS_MAX = 10_000;
     private static final long WINDOW_BYTES_MIN = 1L << 20;
     private static final long WINDOW_BYTES_MAX = 64L << 20;
@@ -86,6 +94,7 @@ public final class ClientConf {
     private final long windowBytes;
     private final boolean prepare;
     private final MountTable mounts;
+    private final String writeType;
 
     private ClientConf(Configuration conf, Map<String, String> environment, Path home)
             throws InvalidSettingException {
@@ -105,6 +114,7 @@ public final class ClientConf {
                         WINDOW_BYTES_MAX);
         prepare = conf.getBoolean(PREPARE, true);
         mounts = MountList.parse(MOUNTS, conf.getTrimmed(MOUNTS, ""));
+        writeType = writeType(conf.getTrimmed(WRITE_TYPE, ""));
     }
 
     /** Reads the settings; InvalidSetting names the key and what is allowed. */
@@ -167,6 +177,11 @@ public final class ClientConf {
         return windowBytes;
     }
 
+    /** How files are written; empty: as their mount says. */
+    String writeType() {
+        return writeType;
+    }
+
     boolean prepare() {
         return prepare;
     }
@@ -181,6 +196,17 @@ public final class ClientConf {
             all.add(home.resolve(".cache/millpond"));
         }
         return all;
+    }
+
+    /** A write type as a setting or an option names it; empty stands for the mount's. */
+    static String writeType(String text) throws InvalidSettingException {
+        if (text.isEmpty() || WRITE_TYPES.contains(text)) {
+            return text;
+        }
+        throw new InvalidSettingException(
+                WRITE_TYPE + " is '" + text + "'",
+                "allowed: " + String.join(", ", WRITE_TYPES),
+                "Correct or leave out the setting");
     }
 
     private static String address(String text) throws InvalidSettingException {

@@ -1,5 +1,6 @@
 package io.millpond.fs;
 
+import io.millpond.fs.local.Meta;
 import io.millpond.fs.local.Mount;
 import java.io.Closeable;
 import java.io.IOException;
@@ -176,6 +177,17 @@ final class DirectStore implements Closeable {
         return status.getLen() == file.length()
                 && sameTime(status.getModificationTime(), file.mtimeMs())
                 && (file.direct() != null || file.settled());
+    }
+
+    /** Whether a meta is of the version that {@code row} names: by its own name, or the store's. */
+    boolean holds(Meta meta, StatusRow row) {
+        String named = row.version();
+        boolean born = Meta.isBorn(meta.version()) && !Meta.isBorn(named);
+        String version = born ? meta.storeVersion() : meta.version();
+        if (row.directory() || named.isEmpty() || meta.length() != row.length()) {
+            return false;
+        }
+        return isLocal() ? LocalVersion.same(named, version) : named.equals(version);
     }
 
     /** Whether two times are one: of S3 a LIST tells milliseconds, a HEAD whole seconds. */

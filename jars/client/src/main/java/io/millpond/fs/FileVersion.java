@@ -1,6 +1,7 @@
 package io.millpond.fs;
 
 import io.millpond.fs.local.FileId;
+import io.millpond.fs.local.Meta;
 import io.millpond.fs.rpc.Fallback;
 import java.nio.ByteBuffer;
 import org.apache.hadoop.fs.FileStatus;
@@ -63,6 +64,12 @@ final class FileVersion {
         return direct(new StatusRow(path, false, length, mtimeMs, version, told), store, why);
     }
 
+    /** The same, as the store calls it; to be read from the store alone. */
+    FileVersion inStore(String storeVersion) {
+        StatusRow row = new StatusRow(path, false, length, mtimeMs, storeVersion);
+        return direct(row, store, Fallback.NO_LEASE);
+    }
+
     String path() {
         return path;
     }
@@ -78,6 +85,11 @@ final class FileVersion {
     /** Whether another node's sidecar is asked for it: there are no blocks here. */
     boolean remote() {
         return remote;
+    }
+
+    /** Whether it got its name here, and is called otherwise in the store, if it is there. */
+    boolean born() {
+        return Meta.isBorn(version);
     }
 
     /** What the store calls this content; empty where nobody knows. */

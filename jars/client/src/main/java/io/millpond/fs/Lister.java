@@ -85,6 +85,10 @@ final class Lister {
         if (mount == null && points.isEmpty() && !path.equals("/")) {
             look.mount(path);
         }
+        Unreachable.checkStaged(path);
+        if (look.pending(path)) {
+            throw Unreachable.mount(path, trouble);
+        }
         if (mount != null) {
             DirectStore store = stores.of(mount);
             try {

@@ -24,9 +24,11 @@ final class Misses {
     private final FileBlocks blocks;
     private final Window window;
     private final Fills fills;
-    private final DirectFile direct;
     private final RemoteFile remote;
     private final Consumer<ByteBuffer> loaded;
+    /** The version as the store calls it; null until that is asked for. */
+    private DirectFile direct;
+    private boolean closed;
     private volatile Inline inline;
     private volatile long directFrom;
     private volatile long directUntil;
@@ -44,7 +46,6 @@ final class Misses {
         this.blocks = blocks;
         this.window = new Window(policy, file.length(), splitEnd, client.windowBytes());
         this.fills = new Fills(client, file, blocks, window, policy);
-        this.direct = new DirectFile(file);
         this.remote = file.remote() ? new RemoteFile(client, file, window) : null;
         this.loaded = loaded;
     }
@@ -238,7 +239,7 @@ final class Misses {
             throws IOException {
         client.fallback(reason, trouble == null ? file.path() : trouble.getMessage());
         try {
-            int read = direct.read(position, dst);
+            int read = inStore().read(position, dst);
             client.counters().add(Counters.Name.DIRECT_READS, 1);
             client.counters().add(Counters.Name.DIRECT_BYTES, read);
             return read;
@@ -249,15 +250,36 @@ final class Misses {
         }
     }
 
+    private synchronized DirectFile inStore() throws IOException {
+        if (direct == null) {
+            direct = new DirectFile(client.inStore(file));
+            if (closed) {
+                direct.close();
+            }
+        }
+        return direct;
+    }
+
+    private synchronized DirectFile ended(boolean closing) {
+        closed |= closing;
+        return direct;
+    }
+
     void unbuffer() {
         inline = null;
-        direct.unbuffer();
+        DirectFile open = ended(false);
+        if (open != null) {
+            open.unbuffer();
+        }
         dropRemote();
     }
 
     void close() {
         fills.close();
-        direct.close();
+        DirectFile open = ended(true);
+        if (open != null) {
+            open.close();
+        }
         dropRemote();
     }
 

@@ -111,6 +111,12 @@ final class Namespace {
             return only;
         }
 
+        /** Whether the mount of a path holds, at this moment, what its store does not have. */
+        boolean pending(String path) {
+            Mount mount = (dir == null ? table : dir.mountsNow()).find(path);
+            return mount != null && mount.pending();
+        }
+
         /** The mount that covers a path; MountNotFound names those there are. */
         Mount mount(String path) throws IOException {
             Mount mount = table.find(path);

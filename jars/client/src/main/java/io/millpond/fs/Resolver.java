@@ -41,6 +41,7 @@ final class Resolver {
         }
         DirectStore store = stores.of(mount);
         if (look.storeOnly()) {
+            Unreachable.checkStaged(path);
             return direct(store, path, look.table().mountPoints(path), null);
         }
         Meta meta = trusted(look.dir(), mount, path, false);
@@ -51,8 +52,7 @@ final class Resolver {
             boolean written = client.invalidations().pending(path);
             return row(path, stat(look, path, written));
         } catch (SidecarTrouble e) {
-            client.fallback(e.reason(), e.getMessage());
-            return direct(store, path, look.table().mountPoints(path), e);
+            return unasked(look, store, path, Plan.NONE, e).row;
         }
     }
 
@@ -62,7 +62,7 @@ final class Resolver {
      */
     FileVersion open(String path, boolean force, Plan plan) throws IOException {
         FileVersion file = find(path, force, plan);
-        return file.direct() != null || file.store().mayMix(file)
+        return file.direct() != null || file.born() || file.store().mayMix(file)
                 ? file
                 : file.directly(Fallback.NOT_CACHED);
     }
@@ -73,7 +73,9 @@ final class Resolver {
         DirectStore store = stores.of(mount);
         client.counters().add(Counters.Name.OPENS, 1);
         if (look.storeOnly()) {
-            StatusRow row = row(store, path, force ? Plan.NONE : plan, null);
+            Unreachable.checkStaged(path);
+            StatusRow row = row(store, path, List.of(), force ? Plan.NONE : plan, null);
+            checkFile(row);
             return FileVersion.direct(row, store, Fallback.NO_CACHE_DIR);
         }
         Meta meta = force ? null : trusted(look.dir(), mount, path, true);
@@ -86,7 +88,11 @@ final class Resolver {
             Wire.FileInfo info = stat(look, path, now);
             return look.remote() == null ? asked(store, path, info) : remote(store, path, info);
         } catch (SidecarTrouble e) {
-            return unasked(look.dir(), store, path, plan, e);
+            Known known = unasked(look, store, path, plan, e);
+            checkFile(known.row);
+            return known.meta == null
+                    ? FileVersion.direct(known.row, store, Fallback.NO_LEASE)
+                    : cached(store, known.row, known.meta);
         }
     }
 
@@ -171,34 +177,49 @@ final class Resolver {
 
     /**
      * Without the sidecar the store itself says which version there is now, unless the engine says
-     * which one it wants; local blocks of that version are as good as ever.
+     * which one it wants; local blocks of that version are as good as ever. What is pending the store
+     * does not know: its meta, which goes before anything newer is acknowledged, speaks for itself,
+     * and where a mount holds such data nothing is said of a path without meta.
      */
-    private FileVersion unasked(
-            CacheDir dir, DirectStore store, String path, Plan plan, SidecarTrouble trouble)
+    private Known unasked(
+            Namespace.Look look, DirectStore store, String path, Plan plan, SidecarTrouble trouble)
             throws IOException {
         client.fallback(trouble.reason(), trouble.getMessage());
-        StatusRow row = row(store, path, plan, trouble);
-        Meta meta = dir == null ? null : dir.meta(store.storePath(path));
-        if (meta != null && !meta.weak() && meta.length() == row.length()) {
-            boolean same =
-                    store.isLocal()
-                            ? LocalVersion.same(row.version(), meta.version())
-                            : row.version().equals(meta.version());
-            if (same && !row.version().isEmpty()) {
-                return cached(store, store.isLocal() ? row(path, meta) : row, meta);
-            }
+        Unreachable.checkStaged(path);
+        Meta meta = look.dir() == null ? null : look.dir().meta(store.storePath(path));
+        if (meta != null && meta.pending()) {
+            return new Known(row(path, meta), meta);
         }
-        return FileVersion.direct(row, store, Fallback.NO_LEASE);
+        boolean pending = look.pending(path);
+        if (pending && (meta == null || meta.weak())) {
+            throw Unreachable.mount(path, trouble);
+        }
+        StatusRow row;
+        try {
+            row = row(store, path, look.table().mountPoints(path), plan, trouble);
+        } catch (PathNotFoundException e) {
+            throw pending ? Unreachable.mount(path, e) : e;
+        }
+        if (meta != null && !meta.weak() && store.holds(meta, row)) {
+            boolean ours = store.isLocal() || Meta.isBorn(meta.version());
+            return new Known(ours ? row(path, meta) : row, meta);
+        }
+        if (pending || Meta.isBorn(row.version())) {
+            throw Unreachable.mount(path, trouble);
+        }
+        return new Known(row, null);
     }
 
     /** The file that the plan names, else the one that the store has now. */
     private static StatusRow row(
-            DirectStore store, String path, Plan plan, SidecarTrouble trouble)
+            DirectStore store,
+            String path,
+            List<String> points,
+            Plan plan,
+            SidecarTrouble trouble)
             throws IOException {
         StatusRow planned = store.isLocal() ? null : plan.row(path);
-        StatusRow row = planned != null ? planned : direct(store, path, List.of(), trouble);
-        checkFile(row);
-        return row;
+        return planned != null ? planned : direct(store, path, points, trouble);
     }
 
     /** What the store says; where it has nothing, a path to mounts is a directory all the same. */
@@ -251,6 +272,17 @@ final class Resolver {
         if (row.directory()) {
             throw new IsADirectoryException(
                     row.path() + " is a directory", "only files can be opened", "");
+        }
+    }
+
+    /** What is known without the sidecar; {@code meta}: of the same version, or null. */
+    private static final class Known {
+        final StatusRow row;
+        final Meta meta;
+
+        Known(StatusRow row, Meta meta) {
+            this.row = row;
+            this.meta = meta;
         }
     }
 }

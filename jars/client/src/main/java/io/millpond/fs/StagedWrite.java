@@ -35,13 +35,14 @@ final class StagedWrite {
     private boolean gone;
 
     /** Begins the write, and opens its first file: where that fails nothing was done yet. */
-    StagedWrite(Client client, Path directory, String path, boolean overwrite, boolean parent)
+    StagedWrite(Client client, Path directory, String path, Writes.Options options)
             throws IOException {
         this.client = client;
         this.changes = new Changes(client.sidecar());
         this.directory = directory;
         this.path = path;
-        Wire.BeginReply begun = changes.begin(path, overwrite, parent);
+        Wire.BeginReply begun =
+                changes.begin(path, options.overwrite, options.parent, options.writeType);
         this.write = begun.getWrite();
         this.id = FileId.of(begun.getFileId().toByteArray());
         spare.addAll(begun.getFilesList());

@@ -20,6 +20,9 @@ abstract class WritableFileSystem extends FileSystem {
     /** A path of the namespace, checked. */
     abstract String name(Path path) throws IOException;
 
+    /** How files are written where their creator does not say; empty: as the mount says. */
+    abstract String writeType();
+
     /** The place in the store behind a path. */
     abstract String storeUri(Path path) throws IOException;
 
@@ -37,7 +40,13 @@ abstract class WritableFileSystem extends FileSystem {
                 .create(
                         name(path),
                         new Writes.Options(
-                                overwrite, false, bufferSize, replication, blockSize, progress),
+                                overwrite,
+                                false,
+                                bufferSize,
+                                replication,
+                                blockSize,
+                                progress,
+                                writeType()),
                         statistics);
     }
 
@@ -63,8 +72,13 @@ abstract class WritableFileSystem extends FileSystem {
                                 bufferSize,
                                 replication,
                                 blockSize,
-                                progress),
+                                progress,
+                                writeType()),
                         statistics);
+    }
+
+    FSDataOutputStream create(Path path, Writes.Options options) throws IOException {
+        return writes().create(name(path), options, statistics);
     }
 
     @Override

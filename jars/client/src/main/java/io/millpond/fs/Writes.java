@@ -2,6 +2,7 @@ package io.millpond.fs;
 
 import io.millpond.fs.local.CacheDir;
 import io.millpond.fs.local.Mount;
+import io.millpond.fs.local.Names;
 import io.millpond.fs.rpc.Changes;
 import io.millpond.fs.rpc.Counters;
 import io.millpond.fs.rpc.Fallback;
@@ -42,20 +43,24 @@ final class Writes {
         final short replication;
         final long blockSize;
         final Progressable progress;
+        final String writeType;
 
+        /** {@code writeType}: empty for the mount's. */
         Options(
                 boolean overwrite,
                 boolean parent,
                 int bufferSize,
                 short replication,
                 long blockSize,
-                Progressable progress) {
+                Progressable progress,
+                String writeType) {
             this.overwrite = overwrite;
             this.parent = parent;
             this.bufferSize = bufferSize;
             this.replication = replication;
             this.blockSize = blockSize;
             this.progress = progress;
+            this.writeType = writeType;
         }
     }
 
@@ -70,6 +75,7 @@ final class Writes {
             } catch (IsADirectoryException e) {
                 throw directory(path, e);
             } catch (SidecarTrouble e) {
+                checkKnown(path, e);
                 client.fallback(e.reason(), e.getMessage());
             } catch (FileSystemException e) {
                 client.fallback(Fallback.LOCAL_IO, "staging can't be written: " + e);
@@ -80,10 +86,8 @@ final class Writes {
 
     private StagedWrite staged(CacheDir dir, String path, Options options) throws IOException {
         Batch.Answer<StagedWrite> begin =
-                () ->
-                        new StagedWrite(
-                                client, dir.path(), path, options.overwrite, options.parent);
-        return Batch.holds(path) ? Batch.again(path + " was begun", begin) : begin.get();
+                () -> new StagedWrite(client, dir.path(), path, options);
+        return Names.isStaged(path) ? Batch.again(path + " was begun", begin) : begin.get();
     }
 
     /** False where the source is absent, the target is there, or it lies below the source. */
@@ -205,13 +209,25 @@ final class Writes {
         return stores.of(mount(path));
     }
 
-    private FileSystem system(String path) throws IOException {
-        if (Batch.holds(path)) {
-            throw new SidecarUnavailableException(
-                    path + " can't be reached",
-                    "it belongs to a batch, which the sidecar alone has",
-                    "Start the sidecar again, and try again");
+    /**
+     * Refuses what would go past data that the store does not have, or to a batch: as the sidecar
+     * did, where it answered.
+     */
+    private void checkKnown(String path, SidecarTrouble trouble) throws IOException {
+        Throwable told = trouble == null ? null : trouble.getCause();
+        boolean answered =
+                told instanceof Fault && ((Fault) told).error() != ErrorCode.SIDECAR_UNAVAILABLE;
+        if (Names.isStaged(path) || namespace.look().pending(path)) {
+            if (answered && told instanceof IOException) {
+                throw (IOException) told;
+            }
+            Unreachable.checkStaged(path);
+            throw Unreachable.mount(path, trouble);
         }
+    }
+
+    private FileSystem system(String path) throws IOException {
+        checkKnown(path, null);
         Mount mount = mount(path);
         if (mount.readOnly()) {
             throw new MountReadOnlyException(

@@ -32,7 +32,8 @@ class LinkageTest {
     /**
      * What only Hadoop 3 can load: reached through {@code Hadoop3Maker} alone, which one probe names
      * by a string. The file system itself loads and works on 2.7; of its signatures, {@code
-     * openFileWithOptions} can't be resolved there, and nobody there calls it.
+     * openFileWithOptions} and {@code createFile} can't be resolved there, and nobody there calls
+     * them.
      */
     private static final Set<String> NOT_ON_PRESTO =
             Set.of(
@@ -43,6 +44,7 @@ class LinkageTest {
                     "load io.millpond.fs.CacheStatistics",
                     "load io.millpond.fs.EtagLocatedStatus",
                     "load io.millpond.fs.EtagStatus",
+                    "load io.millpond.fs.Hadoop3Create",
                     "load io.millpond.fs.Hadoop3InputStream",
                     "load io.millpond.fs.Hadoop3Maker",
                     "load io.millpond.fs.Hadoop3Open",

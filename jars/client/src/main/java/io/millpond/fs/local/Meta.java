@@ -11,6 +11,7 @@ public final class Meta {
     private static final int WEAK = 2;
     private static final int PENDING = 4;
     private static final int OVERHEAD_BYTES = 400;
+    private static final String BORN = "born:";
 
     private final String storePath;
     private final FileId fileId;
@@ -102,6 +103,11 @@ public final class Meta {
     /** What the store calls this content, or a name from here where it was born here. */
     public String version() {
         return version;
+    }
+
+    /** Whether a version got its name here, and not from a store. */
+    public static boolean isBorn(String version) {
+        return version.startsWith(BORN);
     }
 
     /** What the store calls a version that was born here; empty for others, and while pending. */

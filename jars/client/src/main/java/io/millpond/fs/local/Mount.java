@@ -70,6 +70,11 @@ public final class Mount {
         return wire.getReadOnly();
     }
 
+    /** Whether there is data that the store does not have: what is there, the sidecar alone knows. */
+    public boolean pending() {
+        return wire.getPending();
+    }
+
     /** How old the validation behind an open may be. */
     public long freshnessMs() {
         return wire.getFreshnessMs();

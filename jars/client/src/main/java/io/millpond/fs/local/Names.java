@@ -8,6 +8,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
 import java.util.Locale;
+import java.util.regex.Pattern;
 
 /**
  * Names: cache URIs, paths in the namespace, store paths, and what they hash to; the same rules as
@@ -20,7 +21,15 @@ public final class Names {
     private static final String RELATIVE = "relative segments are not resolved";
     private static final String FULL_PATH = "Name the file by its full path";
 
+    private static final Pattern STAGED =
+            Pattern.compile("(?:^|/)\\.millpond-[0-9a-f]{32}(?:/|\\z)");
+
     private Names() {}
+
+    /** Whether a path lies in the staging directory of a batch, or is one. */
+    public static boolean isStaged(String path) {
+        return path.contains(".millpond-") && STAGED.matcher(path).find();
+    }
 
     /** The path that {@code cache:///…}, {@code cache://<cluster>/…} or {@code /…} names. */
     public static String parseUri(String uri) throws InvalidPathException {

@@ -12,14 +12,18 @@ public final class Changes {
         this.sidecar = sidecar;
     }
 
-    /** Opens a write, with one staging file. {@code parent}: the directory above has to exist. */
-    public Wire.BeginReply begin(String path, boolean overwrite, boolean parent)
+    /**
+     * Opens a write, with one staging file. {@code parent}: the directory above has to exist; {@code
+     * writeType}: empty for the mount's.
+     */
+    public Wire.BeginReply begin(String path, boolean overwrite, boolean parent, String writeType)
             throws IOException {
         return begin(
                 Wire.BeginRequest.newBuilder()
                         .setPath(path)
                         .setOverwrite(overwrite)
                         .setParent(parent)
+                        .setWriteType(writeType)
                         .setFiles(1));
     }
 

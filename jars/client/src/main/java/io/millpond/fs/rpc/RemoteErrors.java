@@ -37,6 +37,10 @@ final class RemoteErrors {
             case DIRECTORY_NOT_EMPTY:
             case ACROSS_MOUNTS:
             case SESSION_LOST:
+            case PENDING_UNREACHABLE:
+            case DATA_LOST:
+            case BATCH_ENDED:
+            case NOT_PERSISTED:
                 return null;
             case PERMISSION_DENIED:
                 return Fallback.PERMISSION;

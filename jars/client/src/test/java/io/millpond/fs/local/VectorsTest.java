@@ -75,6 +75,18 @@ class VectorsTest {
         assertEquals(vector.get("block_3").textValue(), Names.blockName(id, 3));
     }
 
+    static Stream<JsonNode> staged() throws IOException {
+        return elements(Vectors.read("paths.json").get("staged"));
+    }
+
+    @ParameterizedTest
+    @MethodSource("staged")
+    void stagingOfABatchIsKnown(JsonNode vector) {
+        assertEquals(
+                vector.get("staged").booleanValue(),
+                Names.isStaged(vector.get("path").textValue()));
+    }
+
     static Stream<JsonNode> directories() throws IOException {
         return elements(Vectors.read("mounts.json").get("directories"));
     }
