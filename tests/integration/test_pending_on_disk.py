@@ -6,29 +6,23 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import crc32c
 import pytest
 
-from millpond.client import CacheFileSystem
-from millpond.client.cachedir import CacheDir
 from millpond.client.writer import StagedWriter
-from millpond.errors import FileChanged, MillpondError, PendingUnreachable
-from millpond.model.paths import block_name, meta_name, path_hash
+from millpond.model.paths import meta_name, path_hash
 from millpond.model.records import BORN, pack_mounts, parse_mounts
 from millpond.testing.store_model import StoreModel
 from millpond.wire import millpond_pb2 as wire
 from millpond.wire.local_client import LocalClient
-from tests.fixtures.sidecar import ProcessSidecar
-from tests.integration.jvm_probe import Probe, ProbeError
+from tests.fixtures.pending_site import ALREADY, UNREACHABLE, Client, Jvm, PendingSite, Python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from millpond.model.records import Meta
     from millpond.testing.s3_gateway import S3Gateway
 
 # The first run on a machine fetches S3A by Maven.
@@ -40,30 +34,18 @@ OLDER = random.Random(2).randbytes(len(OURS))
 STAGED = f"/free/t/.millpond-{'0123456789abcdef' * 2}/0/part"
 
 
-class Site:
-    """/held, whose store has not all of it, and /free, in one bucket. The sidecar is killed."""
+class Site(PendingSite):
+    """/held is marked as the mount of pending data. The sidecar is killed."""
 
     def __init__(self, base: Path, gateway: S3Gateway, model: StoreModel) -> None:
-        self.model = model
-        self._gateway, self._base = gateway, base
-        self._bucket = gateway.new_bucket()
-        for name in ("held/never", "free/never"):
-            gateway.put_object(self._bucket, name, OLDER)
-        self.directory = base / "cache"
-        with ProcessSidecar(self.directory, base / "log") as sidecar:
-            with sidecar.await_client():
-                pass
-            for name in ("held", "free"):
-                uri = f"s3://{self._bucket}/{name}"
-                sidecar.control.mount_add(f"/{name}", uri, gateway.mount_options(model.endpoint))
-            self.dir = CacheDir(self.directory)
-            for name in ("pending", "gone", "persisted", "evicted", "replaced", "known"):
-                self._write(f"/held/{name}", OURS)
-            self._write("/held/small", SMALL)
-            self._write("/free/known", OURS)
-            sidecar.process.kill()
+        super().__init__(base, gateway, model)
+        for name in ("pending", "gone", "persisted", "evicted", "replaced", "known"):
+            self._write(f"/held/{name}", OURS)
+        self._write("/held/small", SMALL)
+        self._write("/free/known", OURS)
+        self.kill()
         for name in ("pending", "small", "gone", "replaced"):
-            gateway.put_object(self._bucket, f"held/{name}", OLDER)
+            gateway.put_object(self.bucket, f"held/{name}", OLDER)
         self._set_pending("/held")
         for name in ("pending", "small", "gone"):
             self._born(f"/held/{name}", pending=True)
@@ -78,11 +60,6 @@ class Site:
         writer.write(data)
         writer.commit()
         writer.close()
-
-    def meta(self, path: str) -> Meta:
-        found = self.dir.meta(self.dir.mount(path).store_path(path))
-        assert found is not None
-        return found
 
     def _born(self, path: str, *, pending: bool) -> None:
         """Have meta say that the file was written here, and blocks bear the id of that."""
@@ -104,123 +81,19 @@ class Site:
             each.pending = each.path == path
         file.write_bytes(pack_mounts(table.SerializeToString(), crc32c.crc32c))
 
-    def evict(self, path: str) -> None:
-        (self.directory / block_name(self.meta(path).file_id, 1)).unlink()
-
-    def fs(self) -> CacheFileSystem:
-        keys = {"access_key": self._gateway.access_key, "secret_key": self._gateway.secret_key}
-        return CacheFileSystem(
-            cache_dir=self.directory, store_options=keys, skip_instance_cache=True
-        )
-
-    @cached_property
-    def jvm(self) -> Probe:
-        """A JVM that began when the sidecar was gone."""
-        conf = {
-            "fs.cache.dir": str(self.directory),
-            "fs.s3a.access.key": self._gateway.access_key,
-            "fs.s3a.secret.key": self._gateway.secret_key,
-        }
-        return Probe(self._base / "jvm.log", conf, s3a=True)
-
-    def asked(self) -> int:
-        """Requests to the store since the last call of this."""
-        found = sum(self.model.counters().requests.values())
-        self.model.reset_counters()
-        return found
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, s3_gateway: S3Gateway) -> Iterator[Site]:
     with StoreModel(s3_gateway.endpoint) as model:
         site = Site(tmp_path_factory.mktemp("site"), s3_gateway, model)
         yield site
-        if "jvm" in vars(site):
-            site.jvm.close()
-
-
-class Python:
-    """What the tests ask, of the Python client."""
-
-    def __init__(self, site: Site) -> None:
-        self.fs = site.fs()
-
-    def read(self, path: str) -> bytes:
-        data = self.fs.cat_file(path)
-        assert isinstance(data, bytes)
-        return data
-
-    def length(self, path: str) -> int:
-        return int(self.fs.info(path)["size"])
-
-    def list(self, path: str) -> int:
-        return len(self.fs.ls(path))
-
-    def write(self, path: str) -> None:
-        self.fs.pipe_file(path, b"new")
-
-    def delete(self, path: str) -> None:
-        self.fs.rm_file(path)
-
-    def rename(self, path: str, target: str) -> None:
-        self.fs.mv(path, target)
-
-    def mkdirs(self, path: str) -> None:
-        self.fs.makedirs(path, exist_ok=True)
-
-    def refusal(self, ask: Callable[[], object]) -> str:
-        with pytest.raises((MillpondError, OSError)) as met:
-            ask()
-        assert isinstance(met.value, MillpondError), repr(met.value)
-        assert met.value.retriable or isinstance(met.value, FileChanged)
-        return met.value.name
-
-
-class Jvm:
-    """The same of the JVM client."""
-
-    def __init__(self, site: Site) -> None:
-        self.probe = site.jvm
-
-    def read(self, path: str) -> bytes:
-        size = int(self.probe.status(path).length)
-        self.probe.open(path)
-        return self.probe.read(size)
-
-    def length(self, path: str) -> int:
-        return self.probe.status(path).length
-
-    def list(self, path: str) -> int:
-        return len(self.probe.list(path))
-
-    def write(self, path: str) -> None:
-        self.probe.write(path, b"new")
-
-    def delete(self, path: str) -> None:
-        self.probe.ask("delete", path)
-
-    def rename(self, path: str, target: str) -> None:
-        self.probe.ask("rename", path, target)
-
-    def mkdirs(self, path: str) -> None:
-        self.probe.ask("mkdirs", path)
-
-    def refusal(self, ask: Callable[[], object]) -> str:
-        with pytest.raises(ProbeError) as met:
-            ask()
-        return met.value.kind.removesuffix("Exception")
-
-
-Client = Python | Jvm
+        site.close()
 
 
 @pytest.fixture(scope="module", params=[Python, Jvm])
 def client(request: pytest.FixtureRequest, site: Site) -> Client:
     made: Client = request.param(site)
     return made
-
-
-UNREACHABLE = PendingUnreachable.__name__
 
 
 def test_what_is_pending_is_read_here_and_nobody_is_asked(site: Site, client: Client) -> None:
@@ -279,7 +152,7 @@ def test_all_else_of_that_mount_can_not_be_known(site: Site, client: Client) -> 
 
 def test_a_mount_without_such_data_is_read_as_ever(site: Site, client: Client) -> None:
     assert client.read("/free/known") == OURS
-    assert client.read("/free/never") == OLDER
+    assert client.read("/free/never") == ALREADY
     assert client.list("/free") >= 2
     client.write("/free/new")
     assert client.read("/free/new") == b"new"

@@ -94,15 +94,15 @@ final class Writes {
     boolean rename(String source, String target) throws IOException {
         try {
             if (!through(() -> changes.rename(source, target), false, source, target)) {
+                FileSystem system = system(source);
+                system(target);
+                if (!mount(source).path().equals(mount(target).path())) {
+                    throw new AcrossMountsException(
+                            source + " can't be renamed to " + target,
+                            "they lie in different mounts",
+                            "Copy it, then delete the source");
+                }
                 try {
-                    FileSystem system = system(source);
-                    system(target);
-                    if (!mount(source).path().equals(mount(target).path())) {
-                        throw new AcrossMountsException(
-                                source + " can't be renamed to " + target,
-                                "they lie in different mounts",
-                                "Copy it, then delete the source");
-                    }
                     return system.rename(store(source).uri(source), store(target).uri(target));
                 } finally {
                     client.invalidations().changed(List.of(source, target), true);
@@ -118,8 +118,9 @@ final class Writes {
     boolean delete(String path, boolean recursive) throws IOException {
         try {
             if (!through(() -> changes.delete(path, recursive), true, path)) {
+                FileSystem system = system(path);
                 try {
-                    return system(path).delete(store(path).uri(path), recursive);
+                    return system.delete(store(path).uri(path), recursive);
                 } finally {
                     client.invalidations().changed(List.of(path), true);
                 }
