@@ -98,6 +98,11 @@ def test_a_sidecar_that_dies_before_the_store_has_it(site: PendingSite, model: S
         for name, size in SIZES.items():
             if size:
                 assert site.meta(f"/held/{name}").store_version, name
+        with site.store_uris() as probe:
+            site.asked()
+            probe.ask("planned", "s", f"s3a://{site.bucket}/held/python", "listed")
+            assert probe.skim() == (len(OURS), crc32c.crc32c(OURS))
+            assert model.counters().requests["GET"] == 0, "one version by both its names"
         site.kill()
         for client in (Python(site), Jvm(site)):
             site.asked()

@@ -161,7 +161,6 @@ def test_a_mount_without_such_data_is_read_as_ever(site: Site, client: Client) -
 def test_the_staging_of_a_batch_means_nothing_to_a_store(site: Site, client: Client) -> None:
     site.asked()
     asks: list[Callable[[], object]] = [
-        lambda: client.write(STAGED),
         lambda: client.read(STAGED),
         lambda: client.length(STAGED),
         lambda: client.list(STAGED.rpartition("/")[0]),
@@ -170,6 +169,8 @@ def test_the_staging_of_a_batch_means_nothing_to_a_store(site: Site, client: Cli
         lambda: client.delete(STAGED),
         lambda: client.mkdirs(STAGED),
     ]
+    if isinstance(client, Python):  # the JVM waits for a sidecar that may come back
+        asks.append(lambda: client.write(STAGED))
     assert [client.refusal(ask) for ask in asks] == [UNREACHABLE] * len(asks)
     assert site.asked() == 0
 

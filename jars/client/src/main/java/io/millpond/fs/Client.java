@@ -230,6 +230,9 @@ final class Client {
         if (!file.born()) {
             return file;
         }
+        if (!file.storeVersion().isEmpty()) {
+            return file.inStore(file.storeVersion());
+        }
         CacheDir open = dirOrNull();
         Meta meta = open == null ? null : open.meta(file.store().storePath(file.path()));
         boolean same = meta != null && file.id() != null && meta.fileId().equals(file.id());

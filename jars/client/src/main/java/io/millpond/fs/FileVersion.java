@@ -18,6 +18,7 @@ final class FileVersion {
     private final Fallback direct;
     private final FileStatus told;
     private final boolean remote;
+    private final String storeVersion;
     private final long openedMs = System.currentTimeMillis();
 
     /**
@@ -31,7 +32,8 @@ final class FileVersion {
             FileId id,
             ByteBuffer content,
             Fallback direct,
-            boolean remote) {
+            boolean remote,
+            String storeVersion) {
         this.path = row.path();
         this.store = store;
         this.id = id;
@@ -42,21 +44,28 @@ final class FileVersion {
         this.direct = direct;
         this.told = row.told();
         this.remote = remote;
+        this.storeVersion = storeVersion;
     }
 
     /** A version that blocks may hold; {@code content} where its meta has the whole of it. */
     static FileVersion cached(StatusRow row, DirectStore store, FileId id, ByteBuffer content) {
-        return new FileVersion(row, store, id, content, null, false);
+        return new FileVersion(row, store, id, content, null, false, "");
+    }
+
+    /** The version that a meta is of. */
+    static FileVersion of(Meta meta, StatusRow row, DirectStore store) {
+        return new FileVersion(
+                row, store, meta.fileId(), meta.content(), null, false, meta.storeVersion());
     }
 
     /** A version that another node's sidecar may have; {@code id} is what it calls it. */
     static FileVersion remote(StatusRow row, DirectStore store, FileId id) {
-        return new FileVersion(row, store, id, null, null, true);
+        return new FileVersion(row, store, id, null, null, true, "");
     }
 
     /** A version that only the store has, as far as can be told. */
     static FileVersion direct(StatusRow row, DirectStore store, Fallback why) {
-        return new FileVersion(row, store, null, null, why, false);
+        return new FileVersion(row, store, null, null, why, false, "");
     }
 
     /** The same version, to be read from the store alone. */
@@ -64,10 +73,10 @@ final class FileVersion {
         return direct(new StatusRow(path, false, length, mtimeMs, version, told), store, why);
     }
 
-    /** The same, as the store calls it; to be read from the store alone. */
+    /** The same, as the store calls it. */
     FileVersion inStore(String storeVersion) {
         StatusRow row = new StatusRow(path, false, length, mtimeMs, storeVersion);
-        return direct(row, store, Fallback.NO_LEASE);
+        return cached(row, store, id, null);
     }
 
     String path() {
@@ -103,6 +112,11 @@ final class FileVersion {
 
     long mtimeMs() {
         return mtimeMs;
+    }
+
+    /** The store's name of a version that was {@link #born} here; empty where that is not known. */
+    String storeVersion() {
+        return storeVersion;
     }
 
     /** Shared by all streams over it: read it through a duplicate. */

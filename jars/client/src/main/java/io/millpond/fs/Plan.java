@@ -34,7 +34,7 @@ final class Plan {
     /** As {@link #matches}, where a plan was made by the store's own connector. */
     boolean names(FileVersion file) {
         if (!version.isEmpty() && !file.version().isEmpty()) {
-            return version.equals(file.version());
+            return version.equals(file.version()) || version.equals(file.storeVersion());
         }
         return (length < 0 || length == file.length())
                 && (mtimeMs <= 0 || file.store().sameTime(mtimeMs, file.mtimeMs()));

@@ -140,7 +140,7 @@ final class Resolver {
         if (meta.content() != null) {
             client.touches().meta(meta.storePath());
         }
-        return FileVersion.cached(row, store, meta.fileId(), meta.content());
+        return FileVersion.of(meta, row, store);
     }
 
     private Wire.FileInfo stat(Namespace.Look look, String path, boolean force)
@@ -166,7 +166,8 @@ final class Resolver {
             return FileVersion.direct(row, store, Fallback.NOT_CACHED);
         }
         FileId fileId = FileId.of(id.toByteArray());
-        if (info.getMetaOnDisk() && info.getLength() <= Client.INLINE_FILE_BYTES) {
+        boolean small = info.getLength() <= Client.INLINE_FILE_BYTES;
+        if (info.getMetaOnDisk() && (small || Meta.isBorn(info.getVersion()))) {
             Meta meta = client.dir().meta(store.storePath(path));
             if (meta != null && meta.fileId().equals(fileId)) {
                 return cached(store, row(path, meta), meta);
