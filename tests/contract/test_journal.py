@@ -62,6 +62,8 @@ class JournalContract(ABC):
         return batch.id
 
     def test_a_new_one_is_empty(self, journal: Journal) -> None:
+        assert journal.batches() == []
+        assert journal.entries(new_id()) == []
         loaded = journal.load()
         assert (loaded.batches, loaded.entries, loaded.aliases) == ([], [], [])
         assert journal.batch(new_id()) is None
@@ -84,6 +86,8 @@ class JournalContract(ABC):
         assert found is not None
         assert (found.state, found.files, found.length) == (BatchState.COMMITTED, 1, 5)
         assert (found.name, found.created_ms, found.write_type) == ("daily", 7, "async")
+        assert self.open().batches() == [found]
+        assert self.open().entries(batch) == [made]
 
     def test_a_commit_takes_the_attempts_named(self, journal: Journal, batch: str) -> None:
         first, second = put("a", attempt="t1"), put("a", attempt="t2")
@@ -223,6 +227,17 @@ class JournalContract(ABC):
         [entry] = self.open().load().entries
         assert entry.attempt in ends
 
+    def test_what_is_staged_replaces_what_is_there_by_then(
+        self, journal: Journal, batch: str
+    ) -> None:
+        [first] = journal.record([put("a")])
+        journal.stage(batch, [put("a", expect=first.version, strict=False)])
+        [gone] = journal.record([removal("a", first.version)])
+        journal.settle(first.seq, State.DIRTY, first.expect)
+        journal.settle(gone.seq, State.DIRTY, ABSENT)
+        [made] = journal.commit(batch, None)
+        assert made.expect == ABSENT
+
     def test_overwriting_a_conflict(self, journal: Journal) -> None:
         [entry] = journal.record([put("a", expect="v0")])
         assert not journal.overwrite(entry.seq)
@@ -241,6 +256,13 @@ class JournalContract(ABC):
         journal.settle(again.seq, State.DIRTY, "v2", alias_of(again, "v2"))
         journal.drop_aliases(aliases)
         assert self.open().load().aliases == [alias_of(again, "v2")]
+
+    def test_what_is_skipped_leaves_the_alias(self, journal: Journal) -> None:
+        [first] = journal.record([put("a")])
+        journal.settle(first.seq, State.DIRTY, "v", alias_of(first))
+        [second] = journal.record([put("a", expect="v", strict=False)])
+        assert journal.settle(second.seq, State.DIRTY, second.expect, changed=False)
+        assert self.open().load().aliases == [alias_of(first)]
 
     def test_a_removal_drops_the_alias(self, journal: Journal) -> None:
         [entry] = journal.record([put("a")])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 import time
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from millpond.cli import app
 from millpond.errors import (
     AlreadyExists,
     Conflict,
@@ -30,19 +33,14 @@ if TYPE_CHECKING:
 
 CONTENT = random.Random(8).randbytes(35 * MIB + 77)
 OLD = b"what the store had"
-SILENT_MS = 60_000
-
-
-@pytest.fixture
-def model(s3_gateway: S3Gateway) -> Iterator[StoreModel]:
-    with StoreModel(s3_gateway.endpoint) as model:
-        yield model
+SILENT_MS = 8_000
 
 
 class Site(WriteSite):
     """A sidecar whose mounts write async, and that can be killed."""
 
     sidecar: ProcessSidecar
+    model: StoreModel
 
     def restart(self, log: Path) -> None:
         """Killed, and started again."""
@@ -68,18 +66,48 @@ class Site(WriteSite):
         return entry.state
 
 
-@pytest.fixture
-def site(tmp_path: Path, s3_gateway: S3Gateway, model: StoreModel) -> Iterator[Site]:
-    with ProcessSidecar(tmp_path / "cache", tmp_path / "log") as sidecar:
+@contextmanager
+def opened(base: Path, gateway: S3Gateway) -> Iterator[Site]:
+    with (
+        StoreModel(gateway.endpoint) as model,
+        ProcessSidecar(base / "cache", base / "log") as sidecar,
+    ):
         sidecar.await_client().close()
-        site = Site(
-            sidecar, s3_gateway, tmp_path, endpoint=model.endpoint, options={"write": "async"}
-        )
+        site = Site(sidecar, gateway, base, endpoint=model.endpoint, options={"write": "async"})
+        site.model = model
         try:
             yield site
         finally:
+            model.clear_faults()
+            model.set(latency_ms=0)
             site.close()
             site.sidecar.__exit__()
+
+
+@pytest.fixture(scope="module")
+def shared(s3_gateway: S3Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with opened(tmp_path_factory.mktemp("async"), s3_gateway) as site:
+        yield site
+
+
+@pytest.fixture
+def site(shared: Site) -> Iterator[Site]:
+    """Nothing is pending, before and after."""
+    yield shared
+    shared.model.clear_faults()
+    shared.model.set(latency_ms=0)
+    shared.sidecar.control.persist_retry("/", discard=True)
+    shared.persisted()
+    for path in ("/s3", "/local"):
+        for name in shared.names(path):
+            shared.client.delete(f"{path}/{name}", recursive=True)
+
+
+@pytest.fixture
+def mortal(s3_gateway: S3Gateway, tmp_path: Path) -> Iterator[Site]:
+    """One that is killed."""
+    with opened(tmp_path, s3_gateway) as site:
+        yield site
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -107,19 +135,19 @@ def test_it_is_read_at_once_and_reaches_the_store(site: Site, mount: str, size: 
     assert site.names(f"{mount}/d") == [str(size)]
 
 
-def test_a_silent_store_is_not_waited_for(site: Site, model: StoreModel) -> None:
+def test_a_silent_store_is_not_waited_for(site: Site) -> None:
     site.write("/s3/d/before", OLD)
     site.persisted()
     asked = site.client.begin("/s3/d/new", write_type="async")
     site.client.abort(asked.write)
     with site.writer("/s3/d/new") as writer:
         writer.write(CONTENT)
-        model.set(latency_ms=SILENT_MS)
+        site.model.set(latency_ms=SILENT_MS)
         began = time.monotonic()
         writer.commit()
         assert time.monotonic() - began < 5
     assert site.read("/s3/d/new") == CONTENT
-    model.set(latency_ms=0)
+    site.model.set(latency_ms=0)
     assert site.names("/s3/d") == ["before", "new"]
     assert site.names("/s3") == ["d"]
     assert site.names("/s3", recursive=True) == ["d/before", "d/new"]
@@ -137,15 +165,14 @@ def test_a_hit_costs_no_call_before_and_after(site: Site) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "mid", "completed"])
-def test_killed(site: Site, model: StoreModel, tmp_path: Path, when: str) -> None:
+def test_killed(mortal: Site, tmp_path: Path, when: str) -> None:
     """Whenever the sidecar dies, what was acknowledged is there, and reaches the store once."""
+    site = mortal
     site.write("/s3/f", OLD)
     site.persisted()
-    before = site.calls().put if when == "never" else 0
-    assert before == 0
     with site.writer("/s3/f") as writer:
         writer.write(CONTENT)
-        model.set(latency_ms=SILENT_MS if when == "before" else 1500)
+        site.model.set(latency_ms=SILENT_MS if when == "before" else 1500)
         info = writer.commit()
     if when == "mid":
         until(lambda: site.gateway.uploads(site.bucket))
@@ -155,7 +182,7 @@ def test_killed(site: Site, model: StoreModel, tmp_path: Path, when: str) -> Non
     site.restart(tmp_path / "log")
     assert site.read("/s3/f") == CONTENT
     assert site.client.stat("/s3/f").version == info.version
-    model.set(latency_ms=0)
+    site.model.set(latency_ms=0)
     site.persisted()
     assert stored(site, "f") == CONTENT
     assert site.client.stat("/s3/f", force=True).version == info.version
@@ -164,9 +191,8 @@ def test_killed(site: Site, model: StoreModel, tmp_path: Path, when: str) -> Non
     assert site.client.stat("/s3/f", force=True).version == info.version
 
 
-def test_a_foreign_change_is_a_conflict_and_nothing_is_lost(
-    site: Site, model: StoreModel, tmp_path: Path
-) -> None:
+def test_a_foreign_change_is_a_conflict_and_nothing_is_lost(mortal: Site, tmp_path: Path) -> None:
+    site = mortal
     site.write("/s3/f", OLD)
     site.persisted()
     with site.writer("/s3/f") as writer:
@@ -203,7 +229,7 @@ def test_a_conflict_is_discarded(site: Site) -> None:
     assert site.sidecar.control.persists().files == 0
 
 
-def test_changes_of_what_is_pending_wait_for_it(site: Site, model: StoreModel) -> None:
+def test_changes_of_what_is_pending_wait_for_it(site: Site) -> None:
     site.write("/s3/d/a", b"a")
     site.write("/s3/d/b", b"b")
     assert site.client.rename("/s3/d/a", "/s3/d/c") == "/s3/d/c"
@@ -216,7 +242,7 @@ def test_changes_of_what_is_pending_wait_for_it(site: Site, model: StoreModel) -
     assert stored(site, "d/b") is None
 
 
-def test_the_last_of_many_counts(site: Site, model: StoreModel) -> None:
+def test_the_last_of_many_counts(site: Site) -> None:
     site.write("/s3/f", b"0")
     site.persisted()
     for number in range(1, 6):
@@ -229,7 +255,7 @@ def test_the_last_of_many_counts(site: Site, model: StoreModel) -> None:
     assert site.sidecar.control.persists().files == 0
 
 
-def test_who_was_first_stays(site: Site, model: StoreModel) -> None:
+def test_who_was_first_stays(site: Site) -> None:
     with site.writer("/s3/f", overwrite=False) as writer:
         writer.write(b"second")
         site.write("/s3/f", b"first")
@@ -238,26 +264,26 @@ def test_who_was_first_stays(site: Site, model: StoreModel) -> None:
     assert site.read("/s3/f") == b"first"
 
 
-def test_what_is_pending_is_not_evicted(site: Site, model: StoreModel) -> None:
+def test_what_is_pending_is_not_evicted(site: Site) -> None:
     with site.writer("/s3/f") as writer:
         writer.write(CONTENT)
-        model.set(latency_ms=SILENT_MS)
+        site.model.set(latency_ms=SILENT_MS)
         writer.commit()
     site.sidecar.control.evict("/s3/f")
     fs = site.fs()
     assert fs.cat_file("/s3/f") == CONTENT
     assert fs.counters["fills"] == 0
-    model.set(latency_ms=0)
+    site.model.set(latency_ms=0)
 
 
-def test_a_store_that_is_down_is_tried_again(site: Site, model: StoreModel) -> None:
+def test_a_store_that_refuses_is_tried_again(site: Site) -> None:
     with site.writer("/s3/f") as writer:
         writer.write(OLD)
-        model.set(fault=Fault("status", on="ALL"))
+        site.model.set(fault=Fault("status", on="ALL", status=403, code="AccessDenied"))
         writer.commit()
     until(lambda: site.sidecar.control.persists("/s3").entries[0].detail)
     assert site.state("/s3/f") in ("dirty", "completing")
-    model.clear_faults()
+    site.model.clear_faults()
     site.persisted()
     assert stored(site, "f") == OLD
 
@@ -308,3 +334,53 @@ def test_write_types_by_file_and_by_glob(site: Site, s3_gateway: S3Gateway) -> N
     assert around.length == MIB
     with pytest.raises(NotSupported, match="through, async, around"):
         site.client.begin("/rules/y", write_type="cache")
+
+
+@pytest.fixture
+def cli(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Any]:
+    """Runs a command with --json; what it printed, or its error."""
+    monkeypatch.setenv("MILLPOND_DIR", str(site.directory))
+
+    def run(*words: str, code: int = 0) -> Any:
+        assert app.run([*words, "--json"]) == code
+        out, err = capsys.readouterr()
+        return json.loads(out or err)
+
+    return run
+
+
+def test_the_queue_is_seen_and_conflicts_are_ended(site: Site, cli: Callable[..., Any]) -> None:
+    with site.writer("/s3/q/f") as writer:
+        writer.write(b"ours")
+        site.gateway.put_object(site.bucket, "data/q/f", b"foreign")
+        writer.commit()
+    told = cli("persist", "wait", "/s3/q", "--timeout", "30s", code=1)
+    [entry] = told["entries"]
+    assert (entry["path"], entry["state"], entry["length"]) == ("/s3/q/f", "conflict", 4)
+    assert "not what" in entry["detail"]
+    assert cli("persist", "ls", "/s3/other")["files"] == 0
+    assert cli("persist", "ls", "/s3")["conflicts"] == 1
+    assert cli("persist", "retry", "/s3/q", "--overwrite")["files"] == 1
+    assert cli("persist", "wait")["files"] == 0
+    assert stored(site, "q/f") == b"ours"
+    wrong = cli("persist", "retry", "/s3/q", "--overwrite", "--discard", code=1)
+    assert wrong["error"] == "InvalidRequest"
+    assert cli("persist", "wait", "--timeout", "soon", code=1)["error"] == "InvalidRequest"
+
+
+def test_batches_are_seen_and_aborted(site: Site, cli: Callable[..., Any]) -> None:
+    begun = site.client.batch_begin("/s3", write_type="async", name="daily")
+    site.write(f"/s3/{begun.staging}/t1/f", b"12345")
+    [batch] = [b for b in cli("batch", "ls") if b["batch"] == begun.batch]
+    assert (batch["state"], batch["files"], batch["bytes"]) == ("open", 1, 5)
+    assert (batch["name"], batch["mount"]) == ("daily", "/s3")
+    shown = cli("batch", "show", begun.batch[:8])
+    assert [e["path"] for e in shown["entries"]] == ["/s3/f"]
+    assert cli("batch", "abort", begun.batch)["state"] == "aborted"
+    assert begun.batch not in [b["batch"] for b in cli("batch", "ls")]
+    assert begun.batch in [b["batch"] for b in cli("batch", "ls", "--all")]
+    assert cli("batch", "show", "0" * 32, code=1)["error"] == "InvalidRequest"
+    with pytest.raises(PathNotFound):
+        site.client.stat("/s3/f", force=True)

@@ -18,6 +18,7 @@ from millpond.cli import (
     files,
     load,
     mount,
+    persist,
     pin,
     refresh,
     serve,
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FAMILIES = (
-    serve, mount, files, load, refresh, evict, pin, explain, stats, doctor, show, change, stacks,
+    serve, mount, files, load, refresh, evict, pin, persist, explain, stats, doctor, show, change,
+    stacks,
 )  # fmt: skip
 PLUGINS = "millpond.commands"
 # Typer brings its own Click from some release on: the class is known by name alone.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from millpond.cli.link import CacheDir, Config, control, load_settings
-from millpond.cli.output import Json, Mode, note, print_json, print_table
+from millpond.cli.output import Json, Mode, note, print_json, print_table, when
 from millpond.metrics import FILL_RESULTS
 from millpond.model.paths import parse_uri
 from millpond.model.sizes import BLOCK_BYTES, PAGE_BYTES, block_valid_bytes
@@ -70,7 +69,7 @@ def explain(
     if rows:
         print_table(["BLOCKS" if blocks else "COUNT", "STATE", "WHEN", "WHY"], rows)
     note(
-        f"History: since {_time(told.history_since_ms)}, {told.history_events} losses "
+        f"History: since {when(told.history_since_ms)}, {told.history_events} losses "
         f"(the last {told.history_bound} are kept)"
     )
 
@@ -81,7 +80,7 @@ def _block_row(run: wire.BlockRun) -> list[str]:
     if run.state == wire.PARTLY_HERE:
         name += f" ({run.pages} pages)"
     numbers = str(run.first) if run.count == 1 else f"{run.first}-{last}"
-    return [numbers, name, _time(run.at_ms), _why(why, run.detail)]
+    return [numbers, name, when(run.at_ms), _why(why, run.detail)]
 
 
 def _summary_rows(runs: Iterable[wire.BlockRun]) -> list[list[str]]:
@@ -89,9 +88,9 @@ def _summary_rows(runs: Iterable[wire.BlockRun]) -> list[list[str]]:
     for state, detail, group in _grouped(runs):
         name, why = MEANINGS[state]
         times = [run.at_ms for run in group if run.at_ms]
-        first, last = _time(min(times, default=0)), _time(max(times, default=0))
-        when = first if first == last else f"{first} to {last}"
-        rows.append([str(sum(run.count for run in group)), name, when, _why(why, detail)])
+        first, last = when(min(times, default=0)), when(max(times, default=0))
+        span = first if first == last else f"{first} to {last}"
+        rows.append([str(sum(run.count for run in group)), name, span, _why(why, detail)])
     return rows
 
 
@@ -108,10 +107,6 @@ def _grouped(
 def _why(why: str, detail: str) -> str:
     told = FILL_RESULTS.get(f"direct_{detail}", detail)
     return ": ".join(part for part in (why, told) if part)
-
-
-def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000).isoformat(" ", "seconds") if at_ms else ""
 
 
 def _present_bytes(info: wire.FileInfo, run: wire.BlockRun) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -66,6 +67,11 @@ def print_table(
     if not console.is_terminal:
         console.width = 10_000
     console.print(table)
+
+
+def when(at_ms: int) -> str:
+    """Unix time as people here write it; nothing for 0."""
+    return datetime.fromtimestamp(at_ms / 1000).isoformat(" ", "seconds") if at_ms else ""
 
 
 def note(text: str) -> None:

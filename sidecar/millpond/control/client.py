@@ -198,6 +198,24 @@ class Control:
         reply: pending.PersistsReply = self._call("persist_retry", asked)
         return reply
 
+    def batches(self, *, ended: bool = False) -> list[pending.BatchInfo]:
+        """Batches that are open, or committed and not in the store yet; those that are over, too,
+        as far as they are remembered, with ``ended``."""
+        asked = pending.BatchesRequest(ended=ended)
+        return list(self._call("batches", asked, self._answer_s).batches)
+
+    def batch_show(self, batch: str, *, limit: int = 1000) -> pending.BatchShowReply:
+        """A batch, by its id or the start of it, and what no store has of it yet."""
+        asked = pending.BatchShowRequest(batch=batch, limit=limit)
+        reply: pending.BatchShowReply = self._call("batch_show", asked, self._answer_s)
+        return reply
+
+    def batch_abort(self, batch: str) -> pending.BatchInfo:
+        """Drop an open batch with its files."""
+        asked = pending.BatchDropRequest(batch=batch)
+        reply: pending.BatchInfo = self._call("batch_drop", asked)
+        return reply
+
     # -- what the sidecar does ---------------------------------------------------------------
 
     def stats(self) -> wire.StatsReply:

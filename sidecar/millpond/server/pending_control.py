@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from millpond.errors import NotPersisted
+from millpond.errors import InvalidRequest, NotPersisted
 from millpond.model.paths import check_path
-from millpond.namespace.pending.records import Op, State
+from millpond.namespace.pending.records import BatchState, Op, State
 from millpond.wire import pending_pb2 as wire
+from millpond.wire.millpond_pb2 import BatchAbortRequest
 
 if TYPE_CHECKING:
     from millpond.namespace import Namespace
-    from millpond.namespace.pending.records import Entry
+    from millpond.namespace.pending.records import Batch, Entry
+    from millpond.server.batches import Batches
     from millpond.server.persisting import Persister
 
-READS = frozenset({"persists", "persist_wait"})
+READS = frozenset({"persists", "persist_wait", "batches", "batch_show"})
 MAX_WAIT_S = 10.0
 
 
 class PendingControl:
     """As ``Admin``: one method for each of the service."""
 
-    def __init__(self, namespace: Namespace, persister: Persister) -> None:
+    def __init__(self, namespace: Namespace, persister: Persister, batches: Batches) -> None:
         self._namespace, self._persister = namespace, persister
-        self._pending = namespace.pending
+        self._pending, self._batches = namespace.pending, batches
 
     def persists(self, asked: wire.PersistsRequest) -> wire.PersistsReply:
         return self._told(self._below(asked.path), asked.limit)
@@ -47,6 +49,50 @@ class PendingControl:
                 self._pending.retry(entry, overwrite=asked.how == wire.OVERWRITE)
         self._persister.hurry()
         return self._told(stuck, len(stuck))
+
+    def batches(self, asked: wire.BatchesRequest) -> wire.BatchesReply:
+        told = [self._batch(b, self._entries(b)) for b in self._pending.journal.batches()]
+        return wire.BatchesReply(
+            batches=[b for b in told if asked.ended or b.state in ("open", "committed")]
+        )
+
+    def batch_show(self, asked: wire.BatchShowRequest) -> wire.BatchShowReply:
+        batch = self._find(asked.batch)
+        entries = self._entries(batch)
+        shown = [self._info(e) for e in entries[: asked.limit]]
+        return wire.BatchShowReply(batch=self._batch(batch, entries), entries=shown)
+
+    def batch_drop(self, asked: wire.BatchDropRequest) -> wire.BatchInfo:
+        batch = self._find(asked.batch)
+        self._batches.abort(BatchAbortRequest(batch=batch.id))
+        return self._batch(self._find(batch.id), [])
+
+    def _find(self, ident: str) -> Batch:
+        """Raises InvalidRequest, for a start of several ids too."""
+        found = [b for b in self._pending.journal.batches() if ident and b.id.startswith(ident)]
+        if len(found) != 1:
+            raise InvalidRequest(
+                f"{ident!r} names no batch" if not found else f"{ident!r} names several batches",
+                cause=", ".join(b.id for b in found[:5]),
+                remedy="`millpond batch ls --all` lists them",
+            )
+        return found[0]
+
+    def _entries(self, batch: Batch) -> list[Entry]:
+        """As they are now: how far an upload is, memory knows alone."""
+        entries = self._pending.journal.entries(batch.id)
+        return [self._pending.view.get(e.seq) or e for e in entries]
+
+    def _batch(self, batch: Batch, entries: list[Entry]) -> wire.BatchInfo:
+        is_open = batch.state is BatchState.OPEN
+        files = [e for e in entries if e.op is Op.PUT]
+        persisted = batch.state is BatchState.COMMITTED and not entries
+        return wire.BatchInfo(
+            batch=batch.id, name=batch.name, write_type=batch.write_type, mount=batch.mount,
+            state="persisted" if persisted else batch.state.value, created_ms=batch.created_ms,
+            files=len(files) if is_open else batch.files,
+            bytes=sum(e.length for e in files) if is_open else batch.length, detail=batch.detail,
+        )  # fmt: skip
 
     def _below(self, path: str) -> list[Entry]:
         inside = check_path(path or "/").rstrip("/") + "/"

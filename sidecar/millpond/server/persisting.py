@@ -207,12 +207,16 @@ class Persister:
 
     def _skip(self, entry: Entry) -> None:
         self._step("skip")
-        if self._pending.settle(entry, entry.expect):
+        if self._pending.settle(entry, entry.expect, changed=False):
             self._tell(m.PERSISTED, 1, "superseded")
 
     def _upload(self, entry: Entry) -> None:
         store = self._namespace.pending_mounts.real_store(entry)
-        expect = self._pending.real_version(entry.place, entry.key, entry.expect)
+        try:
+            expect = self._pending.real_version(entry.place, entry.key, entry.expect)
+        except Conflict as e:
+            self._settle_if_ours(entry, store, e)
+            return
         self._step("upload")
         self._pending.view.advance(entry.seq, State.UPLOADING)
         upload = store.upload(entry.key, self._pending.source(entry))
@@ -294,7 +298,11 @@ class Persister:
                 self._pending.advance(entry, State.DIRTY, entry.detail)
             return
         found = _found(store, entry.key)
-        expect = self._pending.real_version(entry.place, entry.key, entry.expect)
+        try:
+            expect = self._pending.real_version(entry.place, entry.key, entry.expect)
+        except Conflict as e:
+            self._settle_if_ours(entry, store, e)
+            return
         now = ABSENT if found is None else found.version
         again = now == expect
         if expect is None:

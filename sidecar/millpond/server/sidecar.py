@@ -211,7 +211,7 @@ class Sidecar:
         explainer = Explainer(self.store, self.namespace, self._fills.bypasses)
         admin = self._admin = Admin(
             loop, self.store, self.namespace, self.metrics, running, explainer,
-            PendingControl(self.namespace, self._persister),
+            PendingControl(self.namespace, self._persister, self._verbs.batches),
         )  # fmt: skip
         gauges = Gauges(self.store, self.namespace, self._verbs, self._fills, admin, self.metrics)
         self._dashboard = Dashboard(

@@ -85,14 +85,13 @@ class BatchesReply(_message.Message):
     def __init__(self, batches: _Optional[_Iterable[_Union[BatchInfo, _Mapping]]] = ...) -> None: ...
 
 class BatchInfo(_message.Message):
-    __slots__ = ("batch", "name", "state", "write_type", "mount", "created_ms", "used_ms", "files", "bytes", "detail")
+    __slots__ = ("batch", "name", "state", "write_type", "mount", "created_ms", "files", "bytes", "detail")
     BATCH_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     WRITE_TYPE_FIELD_NUMBER: _ClassVar[int]
     MOUNT_FIELD_NUMBER: _ClassVar[int]
     CREATED_MS_FIELD_NUMBER: _ClassVar[int]
-    USED_MS_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
     BYTES_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
@@ -102,11 +101,10 @@ class BatchInfo(_message.Message):
     write_type: str
     mount: str
     created_ms: int
-    used_ms: int
     files: int
     bytes: int
     detail: str
-    def __init__(self, batch: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., write_type: _Optional[str] = ..., mount: _Optional[str] = ..., created_ms: _Optional[int] = ..., used_ms: _Optional[int] = ..., files: _Optional[int] = ..., bytes: _Optional[int] = ..., detail: _Optional[str] = ...) -> None: ...
+    def __init__(self, batch: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., write_type: _Optional[str] = ..., mount: _Optional[str] = ..., created_ms: _Optional[int] = ..., files: _Optional[int] = ..., bytes: _Optional[int] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class BatchShowRequest(_message.Message):
     __slots__ = ("batch", "limit")

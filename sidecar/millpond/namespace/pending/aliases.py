@@ -50,17 +50,19 @@ class Aliases:
 
     def seen_as(self, place: str, entry: ObjectStat, mark: int) -> tuple[ObjectStat, Alias | None]:
         """What a store's entry is known as here; and the alias that it proves wrong, forgotten."""
-        found = None if entry.is_dir else self._known.get((place, entry.key))
-        if found is None:
+        alias = None if entry.is_dir else self.get(place, entry.key)
+        if alias is None:
             return entry, None
-        alias, added = found
         if entry.version == alias.store_version:
             mtime_ms, version = alias.mtime_ms, alias.version
             return replace(entry, mtime_ms=mtime_ms, version=version, weak=False), None
-        if added > mark:
-            return entry, None
+        return entry, self.disproved(place, entry.key, mark)
+
+    def disproved(self, place: str, key: str, mark: int) -> Alias | None:
+        """The store has something else at a key, or nothing: the alias that is forgotten."""
         with self._lock:
-            if self._known.get((place, entry.key)) != found:
-                return entry, None
-            del self._known[place, entry.key]
-        return entry, alias
+            alias, added = self._known.get((place, key), (None, 0))
+            if alias is None or added > mark:
+                return None
+            del self._known[place, key]
+            return alias

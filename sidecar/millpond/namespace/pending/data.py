@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from millpond.errors import Conflict, NotPersisted
+from millpond.errors import Conflict, MillpondError, NotPersisted
 from millpond.namespace.pending.aliases import Aliases
 from millpond.namespace.pending.overlay import PendingSource
 from millpond.namespace.pending.records import (
@@ -92,7 +92,7 @@ class PendingData:
         self._store.keep(entry.file_id)
         try:
             self._store.staging.publish(taken, entry.file_id, place.part, durable=True)
-        except BaseException:
+        except MillpondError:
             self.drop([entry])
             raise
         return entry
@@ -112,7 +112,7 @@ class PendingData:
         new = list(entries)
         try:
             made = self.journal.record(new)
-        except BaseException:
+        except MillpondError:
             self.drop(new)
             raise
         self.committed(made)
@@ -126,13 +126,16 @@ class PendingData:
 
     # -- persisting
 
-    def settle(self, entry: Entry, made: str | None, alias: Alias | None = None) -> bool:
-        """The store has what the entry says, or need not: it leaves. Whether it was ours to say."""
-        if not self.journal.settle(entry.seq, entry.state, made, alias):
+    def settle(
+        self, entry: Entry, made: str | None, alias: Alias | None = None, *, changed: bool = True
+    ) -> bool:
+        """The store has what the entry says, or (not ``changed``) need not: it leaves. Whether it
+        was ours to say."""
+        if not self.journal.settle(entry.seq, entry.state, made, alias, changed=changed):
             return False
-        if alias is None:
+        if alias is None and changed:
             self.aliases.forget(entry.place, entry.key)
-        elif excess := self.aliases.add(alias):
+        elif alias is not None and (excess := self.aliases.add(alias)):
             self.journal.drop_aliases(excess)
         self.view.settle(entry.seq, made)
         self.on_settled(entry, alias)
@@ -160,7 +163,7 @@ class PendingData:
 
     def discard(self, entry: Entry) -> None:
         """Give up what a conflict holds: what the store has is seen again."""
-        if self.settle(entry, entry.expect) and entry.op is Op.PUT:
+        if self.settle(entry, entry.expect, changed=False) and entry.op is Op.PUT:
             self._store.drop_file(entry.file_id)
 
     def source(self, entry: Entry) -> PendingSource:

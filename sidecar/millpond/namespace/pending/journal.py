@@ -36,6 +36,14 @@ class Journal(ABC):
         """What is known of a batch; of those that ended long ago, nothing."""
 
     @abstractmethod
+    def batches(self) -> list[Batch]:
+        """All that are known, the oldest first."""
+
+    @abstractmethod
+    def entries(self, batch: str) -> list[Entry]:
+        """What is staged in a batch, or left to persist of it."""
+
+    @abstractmethod
     def stage(self, batch: str, entries: Iterable[Entry]) -> list[Entry]:
         """Files for an open batch, and removals that are remembered; numbered.
 
@@ -74,11 +82,15 @@ class Journal(ABC):
         and now is in ``new``."""
 
     @abstractmethod
-    def settle(self, seq: int, old: State, made: str | None, alias: Alias | None = None) -> bool:
+    def settle(
+        self, seq: int, old: State, made: str | None, alias: Alias | None = None, *,
+        changed: bool = True,
+    ) -> bool:  # fmt: skip
         """An entry that was in ``old`` is done with, and leaves; whether it was.
 
-        Entries that were to replace it are to replace ``made``. ``alias`` stands from then on,
-        instead of any other of its key.
+        Entries that were to replace it are to replace ``made``, and those that are staged and not
+        strict what is seen now. ``alias`` stands from then on, instead of any other of its key; of
+        a key that was changed without one, none. Not ``changed``: the store is as it was.
         """
 
     @abstractmethod

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from millpond.namespace.pending.data import PendingData
-    from millpond.namespace.pending.records import Entry
+    from millpond.namespace.pending.records import Alias, Entry
     from millpond.namespace.pending.view import Snapshot
     from millpond.under.base import Buffer, Source
 
@@ -77,7 +77,11 @@ class OverlayStore(UnderStore):
         if view.is_directory(self.place, key):
             return ObjectStat(key, 0, 0, is_dir=True)
         mark = self._pending.aliases.mark()
-        found = self.real.stat(key)
+        try:
+            found = self.real.stat(key)
+        except PathNotFound:
+            self._forget(self._pending.aliases.disproved(self.place, key, mark))
+            raise
         if entry is None or found.is_dir:
             return self._seen_as(found, mark)
         try:
@@ -119,9 +123,12 @@ class OverlayStore(UnderStore):
 
     def _seen_as(self, entry: ObjectStat, mark: int) -> ObjectStat:
         seen, wrong = self._pending.aliases.seen_as(self.place, entry, mark)
-        if wrong is not None:
-            self._pending.journal.drop_aliases([wrong])
+        self._forget(wrong)
         return seen
+
+    def _forget(self, alias: Alias | None) -> None:
+        if alias is not None:
+            self._pending.journal.drop_aliases([alias])
 
     def read(self, key: str, start: int, end: int, version: str) -> Iterator[Buffer]:
         if not is_born(version):

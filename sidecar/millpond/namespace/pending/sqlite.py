@@ -109,11 +109,11 @@ class SqliteJournal(Journal):
             ) from e
 
     def load(self) -> Loaded:
+        batches = self.batches()
         with self._step() as db:
-            batches = db.execute(f"SELECT {_BATCH} FROM batches ORDER BY n").fetchall()
             entries = _entries(db, "1 ORDER BY seq")
             aliases = db.execute(f"SELECT {_ALIAS} FROM aliases ORDER BY n").fetchall()
-        return Loaded([_batch(row) for row in batches], entries, [Alias(*row) for row in aliases])
+        return Loaded(batches, entries, [Alias(*row) for row in aliases])
 
     def begin(self, batch: Batch) -> None:
         with self._step() as db:
@@ -134,6 +134,15 @@ class SqliteJournal(Journal):
     def batch(self, batch: str) -> Batch | None:
         with self._step() as db:
             return _find(db, batch)
+
+    def batches(self) -> list[Batch]:
+        with self._step() as db:
+            rows = db.execute(f"SELECT {_BATCH} FROM batches ORDER BY n").fetchall()
+        return [_batch(row) for row in rows]
+
+    def entries(self, batch: str) -> list[Entry]:
+        with self._step() as db:
+            return _entries(db, "batch = ? ORDER BY seq", batch)
 
     def stage(self, batch: str, entries: Iterable[Entry]) -> list[Entry]:
         with self._step() as db:
@@ -202,7 +211,10 @@ class SqliteJournal(Journal):
             )
             return done.rowcount == 1
 
-    def settle(self, seq: int, old: State, made: str | None, alias: Alias | None = None) -> bool:
+    def settle(
+        self, seq: int, old: State, made: str | None, alias: Alias | None = None, *,
+        changed: bool = True,
+    ) -> bool:  # fmt: skip
         with self._step() as db:
             found = _entries(db, "seq = ? AND state = ?", seq, old)
             if not found:
@@ -215,10 +227,17 @@ class SqliteJournal(Journal):
                     "UPDATE entries SET expect = ? WHERE place = ? AND key = ? AND expect = ?",
                     (made, *at, entry.version),
                 )
+            now = made if alias is None else alias.version
+            db.execute(
+                "UPDATE entries SET expect = ? WHERE place = ? AND key = ? AND state = 'staged' "
+                "AND strict = 0",
+                (now, *at),
+            )
             after = _entries(db, f"{_PENDING} AND seq > ? ORDER BY seq LIMIT 1", *at, seq)
             if after and after[0].expect is not None:
                 db.execute("UPDATE entries SET expect = ? WHERE seq = ?", (made, after[0].seq))
-            _drop_alias(db, entry.place, entry.key)
+            if changed:
+                _drop_alias(db, entry.place, entry.key)
             if alias is not None:
                 values = (
                     alias.place, alias.key, alias.store_version, alias.version, alias.length,
