@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from millpond.errors import StoreUnavailable
+from millpond.errors import PathNotFound, PermissionDenied, StoreUnavailable
 from millpond.testing.store_model import Fault, StoreModel
 from millpond.testing.under_contract import UnderStoreContract, names
 from millpond.testing.write_contract import BIG_BYTES
 from millpond.under.base import ABSENT, BytesSource
 from millpond.under.retry import RetryPolicy
-from millpond.under.s3 import S3Store
+from millpond.under.s3 import _TOLD_KEYS, S3Store
 from tests.fixtures.s3_site import S3Site
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from millpond.testing.moto import MotoServer
     from millpond.under.base import UnderStore
+    from millpond.under.s3_wire import Answer
 
 ODD_KEYS = (
     "a//b", "a/../b", "./x", "a/.", "..", "/lead", "100%", "%2F", "a b", "a+b", "é", "e\u0301",
@@ -98,3 +100,57 @@ class TestMoto(UnderStoreContract):
         assert store.stat(site.key("x")).version == version
         assert self.content(store, site.key("x")) == data
         assert site.left_behind() == []
+
+    def test_a_marker_with_content_is_no_directory(self, site: S3Site, store: UnderStore) -> None:
+        for name in ("data", "data.x"):
+            site.put(f"{name}_$folder$", b"a file with content")
+            with pytest.raises(PathNotFound):
+                store.stat(site.key(name))
+
+    @pytest.mark.parametrize(("suffix", "heads"), [("", 0), (".avro", 1)])
+    def test_what_is_not_there_costs_a_list_and_at_most_a_head(
+        self, site: S3Site, store: UnderStore, suffix: str, heads: int
+    ) -> None:
+        for beside in ("-1/x", "-10", ".crc", "0", "_$folder$x"):
+            site.put(f"part{suffix}{beside}", b"1")
+        before = replace(store.counters)
+        for name in (f"nothing{suffix}", f"part{suffix}"):
+            with pytest.raises(PathNotFound):
+                store.stat(site.key(name))
+        assert store.counters.head - before.head == 2 * heads
+        assert store.counters.list - before.list == 2
+
+    @pytest.mark.parametrize("suffix", ["", ".d"])
+    @pytest.mark.parametrize("made", ["/x", "_$folder$", None])
+    def test_directories_among_many_names_that_begin_alike(
+        self, site: S3Site, store: UnderStore, suffix: str, made: str | None
+    ) -> None:
+        name = f"many{suffix}"
+        for number in range(2 * _TOLD_KEYS):
+            site.put(f"{name}-{number}", b"1")
+        if made is None:
+            with pytest.raises(PathNotFound):
+                store.stat(site.key(name))
+        else:
+            site.put(f"{name}{made}", b"")
+            assert store.stat(site.key(name)).is_dir
+
+    def test_a_policy_that_allows_to_list_only_below_a_directory(
+        self, site: S3Site, store: UnderStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As ``s3:prefix`` = ``d/*`` does: moto checks no policies."""
+        assert isinstance(store, S3Store)
+        site.put("d/x", b"1")
+        send = store._wire.send
+
+        def guarded(
+            verb: str, key: str, query: dict[str, str] | None = None, **more: Any
+        ) -> Answer:
+            if query and "prefix" in query and not query["prefix"].endswith("/"):
+                raise PermissionDenied("the store refuses")
+            return send(verb, key, query, **more)
+
+        monkeypatch.setattr(store._wire, "send", guarded)
+        assert store.stat(site.key("d")).is_dir
+        with pytest.raises(PathNotFound):
+            store.stat(site.key("e"))

@@ -173,6 +173,19 @@ def test_store_uris_fill_the_cache_and_what_they_write_is_seen(
         assert [a - b for a, b in zip(found, sales.sums, strict=True)] == [1, 1, 2, Decimal(3), 1]
 
 
+def test_store_uris_are_read_in_the_version_that_was_listed(
+    node: PrestoNode, table: str, sales: Sales, tmp_path: Path
+) -> None:
+    lake = f"lake.default.{table}_s3a"
+    node.create(lake, COLUMNS, node.site.direct(table))
+    await_settled()
+    assert sums(node, lake) == sales.sums
+    for rows in (7, ROWS + 5000):  # shorter, longer: its footer is elsewhere
+        write(tmp_path / "part-0.parquet", seed=99, rows=rows)
+        node.site.upload(tmp_path, [table])
+        assert sums(node, lake)[0] == (FILES - 1) * ROWS + rows
+
+
 @pytest.mark.usefixtures("revived")
 def test_store_uris_outlive_the_sidecar(node: PrestoNode, table: str, sales: Sales) -> None:
     lake = f"lake.default.{table}_s3a"
@@ -211,7 +224,8 @@ def test_an_iceberg_warehouse_is_read_through_the_cache(node: PrestoNode) -> Non
     assert iceberg_rows(node, "kept") == [1, 2]
     before, calls = node.site.requests(), node.calls()
     assert iceberg_rows(node, "kept") == [1, 2]
-    assert node.site.requests().since(before).get == 0
+    asked = node.site.requests().since(before)
+    assert (asked.list, asked.head, asked.get) == (3, 8, 0)
     assert node.calls()["fill"] == calls["fill"]
     node.presto.query("INSERT INTO store.db.kept VALUES (3, 'c')")
     assert iceberg_rows(node, "kept") == [1, 2, 3]

@@ -16,6 +16,7 @@ from millpond.errors import (
     InvalidPath,
     NotADirectory,
     PathNotFound,
+    PermissionDenied,
     StoreAnswerInvalid,
 )
 from millpond.under import s3_list, s3_options
@@ -68,15 +69,17 @@ class S3Store(S3Writes, UnderStore):
     def stat(self, key: str) -> ObjectStat:
         _check(key)
         if key and not key.endswith("/"):
-            if "." not in key.rpartition("/")[2]:
-                found, sure = self._told(key)
-                if sure:
-                    return self._there(key, found)
-            found = self._head(key)
-            if found is not None:
+            dotted = "." in key.rpartition("/")[2]
+            if dotted and (found := self._head(key)) is not None:
+                return found
+            found, sure = self._told(key)
+            if sure:
+                return self._there(key, found)
+            if not dotted and (found := self._head(key)) is not None:
                 return found
         first = self._page(_prefix(key), delimiter=False, token=None, limit=1)
-        marked = first.empty and key and self._head(key + s3_list.FOLDER_SUFFIX)
+        marker = self._head(key + s3_list.FOLDER_SUFFIX) if first.empty and key else None
+        marked = marker is not None and s3_list.is_marker(marker)
         there = not key or not first.empty or marked
         return self._there(key, _directory(key) if there else None)
 
@@ -115,15 +118,19 @@ class S3Store(S3Writes, UnderStore):
         """What one short listing shows at ``key``, and whether it shows all there is to know.
 
         Names without a dot are mostly directories, or absent (engines try ``_spark_metadata``):
-        that takes one request so, and three by asking for each in turn.
+        that takes one request so, and three by asking for each in turn. What a HEAD did not find
+        is told by one more.
         """
-        page = self._page(key, delimiter=True, token=None, limit=_TOLD_KEYS)
+        try:
+            page = self._page(key, delimiter=True, token=None, limit=_TOLD_KEYS)
+        except PermissionDenied:  # a policy may allow ``key/`` and not ``key``
+            return None, False
         marker = key + s3_list.FOLDER_SUFFIX
         directory = f"{key}/" in page.prefixes
         for each in page.objects:
             if each.key == key:
                 return each, True
-            directory |= each.key == marker
+            directory |= each.key == marker and s3_list.is_marker(each)
         return _directory(key) if directory else None, directory or page.next_token is None
 
     def _head(self, key: str) -> ObjectStat | None:

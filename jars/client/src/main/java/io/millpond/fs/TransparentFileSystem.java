@@ -38,6 +38,7 @@ import org.apache.hadoop.util.ReflectionUtils;
  */
 public final class TransparentFileSystem extends FilterFileSystem {
     private String scheme = "";
+    private final LatelyTold told = new LatelyTold(System::nanoTime);
     private Transparent cache;
 
     @Override
@@ -81,8 +82,28 @@ public final class TransparentFileSystem extends FilterFileSystem {
 
     @Override
     public FSDataInputStream open(Path path, int bufferSize) throws IOException {
-        FSDataInputStream in = cache == null ? null : cache.open(path);
+        FSDataInputStream in = cache == null ? null : planned(path);
         return in != null ? in : super.open(path, bufferSize);
+    }
+
+    private FSDataInputStream planned(Path path) throws IOException {
+        Path whole = makeQualified(path);
+        return cache.open(
+                path, ReadPolicy.ADAPTIVE, Plan.UNKNOWN, store -> told.plan(whole, store));
+    }
+
+    @Override
+    public FileStatus getFileStatus(Path path) throws IOException {
+        return told.note(super.getFileStatus(path));
+    }
+
+    @Override
+    public FileStatus[] listStatus(Path path) throws IOException {
+        FileStatus[] found = super.listStatus(path);
+        for (FileStatus each : found) {
+            told.note(each);
+        }
+        return found;
     }
 
     @Override
@@ -120,7 +141,7 @@ public final class TransparentFileSystem extends FilterFileSystem {
 
                     @Override
                     public LocatedFileStatus next() throws IOException {
-                        return located(given.next());
+                        return located(told.note(given.next()));
                     }
                 };
     }
@@ -332,12 +353,14 @@ public final class TransparentFileSystem extends FilterFileSystem {
     }
 
     private void changed(Path path) {
+        told.forget(makeQualified(path));
         if (cache != null) {
             cache.changed(path);
         }
     }
 
     private void treeChanged(Path path) {
+        told.clear();
         if (cache != null) {
             cache.treeChanged(path);
         }
