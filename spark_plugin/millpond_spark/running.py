@@ -81,7 +81,7 @@ def attach(
             hadoop.unset(key) if value is None else hadoop.set(key, value)
         raise
     for key, value in COMMIT.items():
-        if spark.conf.get(key, "").endswith(SPARKS_COMMIT):
+        if str(spark.conf.get(key)).endswith(SPARKS_COMMIT):
             spark.conf.set(key, value)
     return status(spark)
 

@@ -129,6 +129,23 @@ def test_an_aborted_batch_leaves_nothing(site: Site, client: LocalClient, mount:
     assert list((site.sidecar.directory / "staging").glob("*/*")) == []
 
 
+@pytest.mark.parametrize("commit", [True, False])
+def test_under_through_a_file_is_sent_before_the_commit_and_appears_by_it(
+    site: Site, client: LocalClient, commit: bool
+) -> None:
+    begun = client.batch_begin("/through")
+    site.stage(f"/through/ahead/{begun.staging}/a1/f-{commit}", BIG)
+    key = f"through/ahead/f-{commit}"
+    assert site.gateway.uploads(site.bucket) == [key]
+    assert f"f-{commit}" not in there(client, "/through/ahead")
+    if commit:
+        client.batch_commit(begun.batch)
+        assert read(site, f"/{key}") == BIG
+    else:
+        client.batch_abort(begun.batch)
+    assert site.gateway.uploads(site.bucket) == []
+
+
 def test_an_attempt_can_be_taken_back(site: Site, client: LocalClient, mount: str) -> None:
     begun = client.batch_begin(mount)
     staging = f"{mount}/back/{begun.staging}"

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(600)
 ROWS = 1000
 PARTITIONS = 4
+ASYNC = pytest.mark.parametrize("mount", ["async"])
+"""Under ``through`` a commit is the same, and answered later."""
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +126,7 @@ def test_a_failed_job_leaves_nothing(
     assert read(spark, table) == list(range(10))
 
 
+@ASYNC
 def test_a_reader_sees_all_or_nothing(
     spark: SparkSession, client: LocalClient, mount: str, site: CommitSite
 ) -> None:
@@ -150,6 +153,7 @@ def test_a_reader_sees_all_or_nothing(
     assert seen <= set(states), "a state between two jobs"
 
 
+@ASYNC
 def test_dynamic_overwrite_replaces_the_partitions_it_wrote(
     site: CommitSite, spark: SparkSession, client: LocalClient, mount: str
 ) -> None:
@@ -169,6 +173,7 @@ def test_dynamic_overwrite_replaces_the_partitions_it_wrote(
     }
 
 
+@ASYNC
 def test_tables(spark: SparkSession, client: LocalClient, mount: str) -> None:
     """A bucketed and partitioned table: created, inserted into, overwritten in parts and whole."""
     name = f"bucketed_{mount}"
@@ -201,6 +206,7 @@ def test_tables(spark: SparkSession, client: LocalClient, mount: str) -> None:
     spark.sql(f"DROP TABLE {name}")
 
 
+@ASYNC
 def test_partitions_at_locations_of_their_own(
     spark: SparkSession, client: LocalClient, mount: str
 ) -> None:
@@ -234,6 +240,7 @@ def test_partitions_at_locations_of_their_own(
     spark.sql(f"DROP TABLE {name}")
 
 
+@ASYNC
 def test_streams(spark: SparkSession, mount: str, tmp_path: Path) -> None:
     """``foreachBatch`` by batches; the file sink and checkpoints by Spark's own means."""
     rows(spark).write.parquet(tmp_path.as_uri() + "/in")
@@ -253,6 +260,7 @@ def test_streams(spark: SparkSession, mount: str, tmp_path: Path) -> None:
     assert read(spark, f"cache:///{mount}/sink") == list(range(ROWS))
 
 
+@ASYNC
 def test_an_overwrite_of_what_another_changed_is_a_conflict(
     site: CommitSite, spark: SparkSession, mount: str
 ) -> None:

@@ -18,6 +18,7 @@ from millpond.errors import (
     AcrossMounts,
     MountConflict,
     NotADirectory,
+    NotPersisted,
     NotSupported,
     PathNotFound,
 )
@@ -48,8 +49,9 @@ if TYPE_CHECKING:
     from millpond.under.base import ObjectStat
 
 log = logging.getLogger(__name__)
-PERSIST_S = 3600.0
-"""How long a commit under ``through`` waits for the store."""
+STALLED_S = 1800.0
+"""How long a commit under ``through`` waits for a store that takes no file of it."""
+LOOK_S = 10.0
 
 
 class Batches:
@@ -68,6 +70,7 @@ class Batches:
     ) -> None:
         self._namespace = namespace
         self._pending = pending = namespace.pending
+        self._pending_mounts = namespace.pending_mounts
         self._journal = pending.journal
         self._count = count
         self._idle_s, self._clock = idle_s, clock
@@ -109,7 +112,7 @@ class Batches:
             self._count(m.BATCHES, 1, "committed")
             self._pending.drop(core.left_out(found, attempts))
         if batch.write_type == THROUGH:
-            self._pending.await_persisted(entries, PERSIST_S)
+            self._await_store(entries)
 
     def abort(self, request: wire.BatchAbortRequest) -> None:
         """No error where it is over already. Raises Conflict where it was committed."""
@@ -140,6 +143,9 @@ class Batches:
                 attempt=at.attempt, expect=write.expect, strict=write.strict,
             )  # fmt: skip
             try:
+                if found.batch.write_type == THROUGH:
+                    store = self._pending_mounts.real_store(entry)
+                    self._pending.ahead.send(store, entry, self._pending.source(entry))
                 made = self._journal.stage(at.batch, [entry])
             except BaseException:
                 self._pending.drop([entry])
@@ -178,6 +184,20 @@ class Batches:
         entries = self._journal.commit(found.batch.id, attempts, removals)
         self._pending.committed(entries)
         return entries
+
+    def _await_store(self, entries: list[Entry]) -> None:
+        """Raises Conflict, and NotPersisted where the store takes nothing any more."""
+        left, since = len(entries), self._clock()
+        while True:
+            try:
+                self._pending.await_persisted(entries, LOOK_S)
+                return
+            except NotPersisted:
+                now = sum(self._pending.view.get(e.seq) is not None for e in entries)
+                if now < left:
+                    left, since = now, self._clock()
+                elif self._clock() - since > STALLED_S:
+                    raise
 
     def _committed(self, ident: str, attempts: set[str] | None) -> tuple[Batch, list[Entry]]:
         """The same commit again; what is left of it."""

@@ -219,7 +219,9 @@ class Persister:
             return
         self._step("upload")
         self._pending.view.advance(entry.seq, State.UPLOADING)
-        upload = store.upload(entry.key, self._pending.source(entry))
+        upload = self._pending.ahead.take(entry) or store.upload(
+            entry.key, self._pending.source(entry)
+        )
         try:
             self._step("completing")
             entry = self._completing(self._pending.view.advance(entry.seq, State.DIRTY))

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from millpond.errors import Conflict, MillpondError, NotPersisted
+from millpond.namespace.pending.ahead import Ahead
 from millpond.namespace.pending.aliases import Aliases
 from millpond.namespace.pending.overlay import PendingSource
 from millpond.namespace.pending.records import (
@@ -55,6 +56,7 @@ class PendingData:
         loaded = self.journal.load()
         self.view = View(e for e in loaded.entries if e.state is not State.STAGED)
         self.aliases = Aliases(loaded.aliases)
+        self.ahead = Ahead()
         staged: dict[str, list[Entry]] = {}
         for entry in loaded.entries:
             if entry.op is Op.PUT:
@@ -98,9 +100,10 @@ class PendingData:
         return entry
 
     def drop(self, entries: Iterable[Entry]) -> None:
-        """These files are nobody's any more: their blocks go."""
+        """These files are nobody's any more: their blocks go, and what a store was sent of them."""
         for entry in entries:
             if entry.op is Op.PUT:
+                self.ahead.forget(entry)
                 self._store.unkeep(entry.file_id)
                 self._store.drop_file(entry.file_id)
 
