@@ -4,7 +4,10 @@ of either language sees less than was acknowledged, nor anything older.
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import threading
 from typing import TYPE_CHECKING
 
 import crc32c
@@ -59,6 +62,20 @@ def all_is_read(site: PendingSite, client: Client) -> None:
         assert client.read(f"/held/{name}") == OURS[:size], name
 
 
+def a_busy_sidecar_is_waited_for(site: PendingSite, client: Client) -> None:
+    """Silent for longer than a client waits elsewhere, and yet its lease holds."""
+    name = f"busy{type(client).__name__}"
+    site.gateway.put_object(site.bucket, f"held/{name}", ALREADY)
+    pid = site.sidecar.process.pid
+    os.kill(pid, signal.SIGSTOP)
+    wake = threading.Timer(1.2, os.kill, (pid, signal.SIGCONT))
+    wake.start()
+    try:
+        assert client.length(f"/held/{name}") == len(ALREADY)
+    finally:
+        wake.join()
+
+
 def the_other_mount_is_read(client: Client) -> None:
     assert client.read("/free/never") == ALREADY
     assert client.list("/free") >= 1
@@ -71,6 +88,8 @@ def test_a_sidecar_that_dies_before_the_store_has_it(site: PendingSite, model: S
     model.set(fault=[Fault("status", on=on) for on in ("PUT", "POST")])
     write(site)
     assert site.sidecar.control.persists("/held").entries
+    for client in (Python(site), Jvm(site)):
+        a_busy_sidecar_is_waited_for(site, client)
     python, path = site.fs(), "/held/streamed"
     kept = site.jvm.open(path, name="kept")
     with python.open(path) as file:
@@ -109,7 +128,7 @@ def test_a_sidecar_that_dies_before_the_store_has_it(site: PendingSite, model: S
             all_is_read(site, client)
             gets = model.counters().requests["GET"]
             assert gets == 0, "what is here is not fetched"
-            assert client.list("/held") == len(SIZES) + 1
+            assert client.list("/held") == len(SIZES) + 3
             assert client.read("/held/never") == ALREADY
         site.evict(path)
         assert file.read() == OURS[100:], "opened while it was pending"

@@ -14,7 +14,7 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from millpond.client.builtin import errors
 from millpond.client.process import Process
-from millpond.client.reader import check_staged, unreachable
+from millpond.client.reader import check_staged, patiently, unreachable
 from millpond.client.writer import StagedWriter
 from millpond.errors import (
     AlreadyExists,
@@ -123,6 +123,16 @@ class Changes(AbstractFileSystem):  # type: ignore[misc]
         *,
         again: bool = True,
     ) -> None:
+        patiently(self.here(), lambda: self._change_now(path, ask, direct, again=again))
+
+    def _change_now(
+        self,
+        path: str,
+        ask: Callable[[LocalClient], object],
+        direct: Callable[[UnderStore, str], object],
+        *,
+        again: bool,
+    ) -> None:
         client = self.connected()
         if client is None:
             direct(*self.store_of(path))
@@ -207,7 +217,8 @@ class WrittenFile(AbstractBufferedFile):  # type: ignore[misc]
         check_write_type(write_type)
         super().__init__(fs, path, mode, block_size, **kwargs)
         with errors():
-            self._writer = _writer(fs, path, not mode.startswith("x"), write_type)
+            overwrite = not mode.startswith("x")
+            self._writer = patiently(fs.here(), lambda: _writer(fs, path, overwrite, write_type))
 
     def _upload_chunk(self, final: bool = False) -> bool:
         with errors():

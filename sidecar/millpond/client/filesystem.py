@@ -19,7 +19,15 @@ from millpond.client.builtin import Unsupported, errors, raise_builtin
 from millpond.client.cachedir import find_directory
 from millpond.client.changes import Changes, WrittenFile
 from millpond.client.process import Process
-from millpond.client.reader import BaseReader, Reader, Version, check_staged, look, unreachable
+from millpond.client.reader import (
+    BaseReader,
+    Reader,
+    Version,
+    check_staged,
+    look,
+    patiently,
+    unreachable,
+)
 from millpond.client.remote import SILENCE_S as REMOTE_SILENCE_S
 from millpond.client.remote import RemoteProcess, RemoteReader, parse_address, read_token
 from millpond.client.sidecar import Trouble, both_failed
@@ -139,7 +147,7 @@ class CacheFileSystem(Changes):
         """Validated within the mount's listing bound: by default the store is asked each time."""
         path = self._strip_protocol(path)
         with errors():
-            entries = self._list(path)
+            entries = patiently(self.here(), lambda: self._list(path))
         return entries if detail else [each["name"] for each in entries]
 
     def _list(self, path: str) -> list[dict[str, Any]]:

@@ -89,6 +89,10 @@ class Stores:
         """What is recorded here of a store path; without a cache directory nothing."""
         return None
 
+    def sidecar_lives(self) -> bool:
+        """Whether a sidecar of this node renews its lease."""
+        return False
+
     def read_store(
         self, mount: ClientMount, path: str, version: str, start: int, view: memoryview
     ) -> None:
@@ -137,6 +141,9 @@ class Process(Stores):
 
     def meta(self, path: str) -> Meta | None:
         return self.dir.meta(path)
+
+    def sidecar_lives(self) -> bool:
+        return self.dir.lease_good()
 
     def trusted(self) -> bool:
         """Whether meta and stamps may be believed without asking."""

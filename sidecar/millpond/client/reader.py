@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -20,6 +21,8 @@ from millpond.model.sizes import BLOCK_BYTES, INLINE_FILE_BYTES, MIB
 from millpond.wire import millpond_pb2 as wire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from millpond.client.blocks import OpenBlock
     from millpond.client.cachedir import ClientMount
     from millpond.client.process import Process, Stores
@@ -27,8 +30,11 @@ if TYPE_CHECKING:
     from millpond.model.records import Meta
 
 P = TypeVar("P", bound="Stores")
+T = TypeVar("T")
 _REMEDY = "Try again when the sidecar runs; 'millpond doctor' says what it lacks"
 ROUNDS = 2
+PATIENCE_S = 10.0
+_PAUSE_S = 0.1
 INLINE_BYTES = MIB
 MAX_FILL_BYTES = 4 * BLOCK_BYTES
 MAX_WINDOW_BYTES = 32 * MIB
@@ -49,11 +55,28 @@ class Version:
     """Why nothing but the store is read, where ``file_id`` is empty."""
 
 
+def patiently(process: Stores, ask: Callable[[], T]) -> T:
+    """Asks again where a sidecar that is only busy gave no answer: as long as it renews its lease,
+    at most ten seconds. Elsewhere the store is read at once; here there is nothing else to ask."""
+    until_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return ask()
+        except PendingUnreachable:
+            if not process.sidecar_lives() or time.monotonic() > until_s:
+                raise
+        time.sleep(_PAUSE_S)
+
+
 def look(process: Process | RemoteProcess, path: str, *, force: bool = False) -> Version:
     """The file or directory at a path: from meta without a call, else by Stat, else the store.
 
     ``force``: the store is asked, whatever is known.
     """
+    return patiently(process, lambda: _look(process, path, force))
+
+
+def _look(process: Process | RemoteProcess, path: str, force: bool) -> Version:
     mount = process.dir.find_mount(path)
     if mount is None:
         if path != "/" and not process.dir.mount_points(path):

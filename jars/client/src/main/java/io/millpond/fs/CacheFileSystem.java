@@ -62,7 +62,7 @@ public class CacheFileSystem extends WritableFileSystem {
                 new DirectStores(
                         conf, UserGroupInformation.getCurrentUser(), settings.prepare());
         Namespace namespace = new Namespace(client, settings.mounts());
-        resolver = new Resolver(client, stores, namespace);
+        resolver = new Resolver(client, stores, namespace, true);
         lister = new Lister(client, stores, namespace, resolver);
         writes = new Writes(client, stores, namespace);
         writeType = settings.writeType();

@@ -200,6 +200,12 @@ final class Client {
         executor.execute(task);
     }
 
+    /** Whether a sidecar lives here, as far as its lease says. */
+    boolean leaseGood() {
+        CacheDir open = dirOrNull();
+        return open != null && open.leaseGood();
+    }
+
     /** Whether what meta and stamps say may be believed without asking. */
     boolean trusted() throws IOException {
         return dir().leaseGood() && sidecar.clocksAgree();

@@ -27,6 +27,10 @@ final class Lister {
 
     /** What lies directly below {@code path}, or the file itself where it is one. */
     List<StatusRow> list(String path) throws IOException {
+        return Unreachable.patiently(client, () -> listNow(path));
+    }
+
+    private List<StatusRow> listNow(String path) throws IOException {
         Namespace.Look look = namespace.look();
         if (look.storeOnly()) {
             return direct(look, path, null);

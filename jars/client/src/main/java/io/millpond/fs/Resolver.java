@@ -25,8 +25,11 @@ final class Resolver {
     private final Client client;
     private final DirectStores stores;
     private final Namespace namespace;
+    private final boolean patient;
 
-    Resolver(Client client, DirectStores stores, Namespace namespace) {
+    /** {@code patient}: where nothing else can answer, a sidecar that is busy is waited for. */
+    Resolver(Client client, DirectStores stores, Namespace namespace, boolean patient) {
+        this.patient = patient;
         this.client = client;
         this.stores = stores;
         this.namespace = namespace;
@@ -34,6 +37,14 @@ final class Resolver {
 
     /** The row of a file or directory. PathNotFound, MountNotFound… */
     StatusRow status(String path) throws IOException {
+        return patiently(() -> statusNow(path));
+    }
+
+    private <T> T patiently(Batch.Answer<T> ask) throws IOException {
+        return patient ? Unreachable.patiently(client, ask) : ask.get();
+    }
+
+    private StatusRow statusNow(String path) throws IOException {
         Namespace.Look look = namespace.look();
         Mount mount = look.table().find(path);
         if (mount == null) {
@@ -61,7 +72,7 @@ final class Resolver {
      * names. {@code force}: whatever is known, ask the store.
      */
     FileVersion open(String path, boolean force, Plan plan) throws IOException {
-        FileVersion file = find(path, force, plan);
+        FileVersion file = patiently(() -> find(path, force, plan));
         return file.direct() != null || file.born() || file.store().mayMix(file)
                 ? file
                 : file.directly(Fallback.NOT_CACHED);

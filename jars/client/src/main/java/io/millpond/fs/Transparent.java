@@ -55,7 +55,7 @@ public final class Transparent implements Closeable {
         String authority = uri.getAuthority() == null ? "" : uri.getAuthority();
         String base = uri.getScheme() + "://" + authority + '/';
         stores = new DirectStores(mount -> new DirectStore(mount, connector, base));
-        resolver = new Resolver(client, stores, new Namespace(client, null));
+        resolver = new Resolver(client, stores, new Namespace(client, null), false);
     }
 
     /**

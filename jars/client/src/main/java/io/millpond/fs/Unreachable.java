@@ -1,6 +1,9 @@
 package io.millpond.fs;
 
 import io.millpond.fs.local.Names;
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.util.concurrent.TimeUnit;
 
 /**
  * What is refused where the sidecar can't be asked: what only it can know. Without it the store is
@@ -10,7 +13,34 @@ final class Unreachable {
     private static final String REMEDY =
             "Try again when the sidecar runs; 'millpond doctor' says what it lacks";
 
+    private static final long PATIENCE_NS = TimeUnit.SECONDS.toNanos(10);
+    private static final long PAUSE_MS = 100;
+
     private Unreachable() {}
+
+    /**
+     * Asks again where a sidecar that is only busy gave no answer: as long as it renews its lease,
+     * at most ten seconds. Elsewhere the store is read at once; here there is nothing else to ask.
+     */
+    static <T> T patiently(Client client, Batch.Answer<T> ask) throws IOException {
+        long until = System.nanoTime() + PATIENCE_NS;
+        while (true) {
+            try {
+                return ask.get();
+            } catch (PendingUnreachableException e) {
+                if (!client.leaseGood() || System.nanoTime() > until) {
+                    throw e;
+                }
+            }
+            try {
+                Thread.sleep(PAUSE_MS);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new InterruptedIOException("interrupted while the sidecar was waited for");
+            }
+            client.sidecar().probeSoon();
+        }
+    }
 
     /** Refuses a path in the staging directory of a batch: to a store it means nothing. */
     static void checkStaged(String path) throws PendingUnreachableException {

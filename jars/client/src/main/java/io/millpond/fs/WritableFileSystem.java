@@ -36,18 +36,16 @@ abstract class WritableFileSystem extends FileSystem {
             long blockSize,
             Progressable progress)
             throws IOException {
-        return writes()
-                .create(
-                        name(path),
-                        new Writes.Options(
-                                overwrite,
-                                false,
-                                bufferSize,
-                                replication,
-                                blockSize,
-                                progress,
-                                writeType()),
-                        statistics);
+        return create(
+                path,
+                new Writes.Options(
+                        overwrite,
+                        false,
+                        bufferSize,
+                        replication,
+                        blockSize,
+                        progress,
+                        writeType()));
     }
 
     @Override
@@ -63,22 +61,21 @@ abstract class WritableFileSystem extends FileSystem {
         if (flags.contains(CreateFlag.APPEND)) {
             throw refused("append to", path);
         }
-        return writes()
-                .create(
-                        name(path),
-                        new Writes.Options(
-                                flags.contains(CreateFlag.OVERWRITE),
-                                true,
-                                bufferSize,
-                                replication,
-                                blockSize,
-                                progress,
-                                writeType()),
-                        statistics);
+        return create(
+                path,
+                new Writes.Options(
+                        flags.contains(CreateFlag.OVERWRITE),
+                        true,
+                        bufferSize,
+                        replication,
+                        blockSize,
+                        progress,
+                        writeType()));
     }
 
     FSDataOutputStream create(Path path, Writes.Options options) throws IOException {
-        return writes().create(name(path), options, statistics);
+        return writes()
+                .patiently(() -> writes().create(name(path), options, statistics));
     }
 
     @Override
@@ -89,17 +86,17 @@ abstract class WritableFileSystem extends FileSystem {
 
     @Override
     public boolean rename(Path from, Path to) throws IOException {
-        return writes().rename(name(from), name(to));
+        return writes().patiently(() -> writes().rename(name(from), name(to)));
     }
 
     @Override
     public boolean delete(Path path, boolean recursive) throws IOException {
-        return writes().delete(name(path), recursive);
+        return writes().patiently(() -> writes().delete(name(path), recursive));
     }
 
     @Override
     public boolean mkdirs(Path path, FsPermission permission) throws IOException {
-        return writes().mkdirs(name(path));
+        return writes().patiently(() -> writes().mkdirs(name(path)));
     }
 
     @Override

@@ -64,6 +64,11 @@ final class Writes {
         }
     }
 
+    /** Performs one of the changes below; waits for a busy sidecar where nobody else can. */
+    <T> T patiently(Batch.Answer<T> change) throws IOException {
+        return Unreachable.patiently(client, change);
+    }
+
     FSDataOutputStream create(String path, Options options, FileSystem.Statistics statistics)
             throws IOException {
         CacheDir dir = namespace.look().dir();
