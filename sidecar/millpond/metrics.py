@@ -94,6 +94,10 @@ PERSISTED_BYTES = _declare(
 )
 PENDING = _declare("pending", "gauge", "Changes committed here that no store has yet.")
 PENDING_BYTES = _declare("pending_bytes", "gauge", "Bytes of their files; none of it is evicted.")
+PENDING_HELD = _declare(
+    "pending_held_writes_total", "counter",
+    "Writes that waited (slowed) or failed (refused) since pending data fills its share.", "met",
+)  # fmt: skip
 PENDING_CONFLICTS = _declare(
     "pending_conflicts", "gauge", "Pending changes that wait for a person: `millpond persist ls`."
 )

@@ -168,6 +168,11 @@ class Settings:
     pin_share: float = _setting(
         _ratio(0.0, 0.9), 0.5, "Share of the capacity that pinned files may fill.", running=True
     )
+    pending_share: float = _setting(
+        _ratio(0.0, 0.9), 0.5,
+        "Share of the capacity that files may fill which their stores do not have yet. Writers are "
+        "slowed down before, and refused then.",
+    )  # fmt: skip
     scrub_rate_bytes: int = _setting(
         _size(0, 1 << 40), 4 << 20,
         "Cached bytes a second that are read from the disk and compared with their checksums, one "

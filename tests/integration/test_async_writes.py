@@ -16,13 +16,15 @@ from millpond.errors import (
     AlreadyExists,
     Conflict,
     MountConflict,
+    NoSpace,
     NotSupported,
     PathNotFound,
     StoreUnavailable,
 )
 from millpond.model.sizes import MIB
+from millpond.settings import Settings
 from millpond.testing.store_model import Fault, StoreModel
-from tests.fixtures.sidecar import ProcessSidecar
+from tests.fixtures.sidecar import LoopSidecar, ProcessSidecar
 from tests.fixtures.write_site import WriteSite, stored
 
 if TYPE_CHECKING:
@@ -33,13 +35,14 @@ if TYPE_CHECKING:
 
 CONTENT = random.Random(8).randbytes(35 * MIB + 77)
 OLD = b"what the store had"
+ASYNC = {"write": "async"}
 SILENT_MS = 8_000
 
 
 class Site(WriteSite):
     """A sidecar whose mounts write async, and that can be killed."""
 
-    sidecar: ProcessSidecar
+    sidecar: Any
     model: StoreModel
 
     def restart(self, log: Path) -> None:
@@ -73,7 +76,7 @@ def opened(base: Path, gateway: S3Gateway) -> Iterator[Site]:
         ProcessSidecar(base / "cache", base / "log") as sidecar,
     ):
         sidecar.await_client().close()
-        site = Site(sidecar, gateway, base, endpoint=model.endpoint, options={"write": "async"})
+        site = Site(sidecar, gateway, base, endpoint=model.endpoint, options=ASYNC)
         site.model = model
         try:
             yield site
@@ -384,3 +387,34 @@ def test_batches_are_seen_and_aborted(site: Site, cli: Callable[..., Any]) -> No
     assert cli("batch", "show", "0" * 32, code=1)["error"] == "InvalidRequest"
     with pytest.raises(PathNotFound):
         site.client.stat("/s3/f", force=True)
+
+
+def test_pending_data_does_not_fill_the_disk(
+    tmp_path: Path, s3_gateway: S3Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer waits for room, and gets it when the store answers again."""
+    settings = Settings(
+        cache_dir=tmp_path / "cache", http_port=0, cache_capacity_bytes=128 * MIB,
+        pending_share=0.1,
+    )  # fmt: skip
+    with StoreModel(s3_gateway.endpoint) as model, LoopSidecar(settings) as sidecar:
+        site = Site(sidecar, s3_gateway, tmp_path, endpoint=model.endpoint, options=ASYNC)
+        room = sidecar.sidecar.namespace.pending.room
+        model.set(fault=Fault("status", on="PUT", status=403, code="AccessDenied"))
+        site.write("/s3/first", CONTENT[: 8 * MIB])
+        monkeypatch.setattr(room, "_wait_s", 0.1)
+        with pytest.raises(NoSpace, match="persist ls"):
+            site.write("/s3/second", CONTENT[: 8 * MIB])
+        with pytest.raises(PathNotFound):
+            site.client.stat("/s3/second")
+        assert site.read("/s3/first") == CONTENT[: 8 * MIB]
+        monkeypatch.setattr(room, "_wait_s", 30)
+        writer = threading.Thread(target=site.write, args=("/s3/second", CONTENT[: 8 * MIB]))
+        writer.start()
+        model.clear_faults()
+        writer.join(60)
+        assert stored(site, "first") == CONTENT[: 8 * MIB]
+        left = sidecar.control.persist_wait("/", timeout_s=30)
+        assert (left.files, room.bytes) == (0, 0)
+        assert stored(site, "second") == CONTENT[: 8 * MIB]
+        site.close()

@@ -114,6 +114,7 @@ class Namespace:
         clock: Callable[[], int] = time.monotonic_ns,
         freshness_ms: int = 30_000,
         list_freshness_ms: int = 0,
+        pending_share: float = 0.5,
         hot_bytes: int = 24 << 20,
         listing_bytes: int = 24 << 20,
     ) -> None:
@@ -124,7 +125,7 @@ class Namespace:
             database, open_store, store.publish_mounts,
             freshness_ms=freshness_ms, list_freshness_ms=list_freshness_ms,
         )  # fmt: skip
-        self.pending = PendingData(self._mounts.database, store)
+        self.pending = PendingData(self._mounts.database, store, pending_share)
         self._mounts.over = lambda under: OverlayStore(under, self.pending)
         self._set_parts()
         self.pins = Pins(self._mounts.database, store)

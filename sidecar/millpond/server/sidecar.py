@@ -182,6 +182,7 @@ class Sidecar:
             s.cache_dir / "namespace.db",
             freshness_ms=s.freshness_ms,
             list_freshness_ms=s.list_freshness_ms,
+            pending_share=s.pending_share,
         )
 
     @property
@@ -205,6 +206,7 @@ class Sidecar:
             cache_gid=s.cache_dir.stat().st_gid, aliases=self.aliases,
             batch_idle_s=s.batch_idle_ms / 1000,
         )  # fmt: skip
+        self.namespace.pending.room.tell = lambda met: self._verbs.counted(m.PENDING_HELD, 1, met)
         self._persister = Persister(self.namespace, self._verbs.counted)
         self._server = LocalServer(self._verbs)
         running = RunningSettings(loop, s, self.store, self.namespace, self._verbs, self._fills)

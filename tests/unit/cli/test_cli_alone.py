@@ -60,6 +60,9 @@ def commands() -> list[str]:
     return found
 
 
+GROUPS = ("mount", "tpcds", "persist", "batch")
+
+
 @pytest.mark.parametrize("command", ["", *commands()])
 def test_every_command_explains_itself(command: str, run: Run) -> None:
     code, out, err = run(f"{command} --help")
@@ -67,7 +70,7 @@ def test_every_command_explains_itself(command: str, run: Run) -> None:
     assert "Usage: millpond" in out
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if c not in ("mount", "tpcds")])
+@pytest.mark.parametrize("command", [c for c in commands() if c not in GROUPS])
 def test_every_command_that_tells_something_has_json(command: str, run: Run) -> None:
     tells = command not in ("serve", "cat")
     assert ("--json" in run(f"{command} --help")[1]) == tells

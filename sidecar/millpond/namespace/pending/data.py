@@ -24,6 +24,7 @@ from millpond.namespace.pending.records import (
     born,
     is_born,
 )
+from millpond.namespace.pending.room import Room
 from millpond.namespace.pending.sqlite import SqliteJournal
 from millpond.namespace.pending.view import View
 
@@ -50,8 +51,9 @@ def committed(database: Database) -> View:
 class PendingData:
     """Thread-safe; what writes blocks."""
 
-    def __init__(self, database: Database, store: BlockStore) -> None:
+    def __init__(self, database: Database, store: BlockStore, share: float = 0.5) -> None:
         self._store = store
+        self.room = Room(lambda: int(share * store.stats().capacity_bytes))
         self.journal = SqliteJournal(database)
         loaded = self.journal.load()
         self.view = View(e for e in loaded.entries if e.state is not State.STAGED)
@@ -61,6 +63,7 @@ class PendingData:
         for entry in loaded.entries:
             if entry.op is Op.PUT:
                 store.keep(entry.file_id)
+                self.room.add(entry.length)
             if entry.state is State.STAGED:
                 staged.setdefault(entry.batch, []).append(entry)
         self._open = [
@@ -84,8 +87,9 @@ class PendingData:
         """The blocks of a taken write, durable and not to be evicted, under a new version.
 
         The entry is nobody's yet: the journal has to take it, or ``drop`` its blocks. Raises
-        NoSpace, CacheDirUnusable.
+        NoSpace, also where too much is pending, and CacheDirUnusable.
         """
+        self.room.take(taken.length)
         mount = place.mount
         entry = Entry(
             "", mount.path, f"{mount.store_id}/{mount.root}", place.key, Op.PUT, born(),
@@ -104,7 +108,7 @@ class PendingData:
         for entry in entries:
             if entry.op is Op.PUT:
                 self.ahead.forget(entry)
-                self._store.unkeep(entry.file_id)
+                self._unkeep(entry)
                 self._store.drop_file(entry.file_id)
 
     def record(self, entries: Iterable[Entry]) -> list[Entry]:
@@ -143,9 +147,13 @@ class PendingData:
         self.view.settle(entry.seq, made)
         self.on_settled(entry, alias)
         if entry.op is Op.PUT:
-            self._store.unkeep(entry.file_id)
+            self._unkeep(entry)
         self._notify()
         return True
+
+    def _unkeep(self, entry: Entry) -> None:
+        self._store.unkeep(entry.file_id)
+        self.room.give_back(entry.length)
 
     def advance(self, entry: Entry, state: State, detail: str = "") -> Entry | None:
         """The entry in its new state, or None where another was faster."""
