@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from millpond.namespace.pending.records import Entry, Op, State, born, new_id, staged
+from millpond.model.paths import staged
+from millpond.namespace.pending.records import Entry, Op, State, born, new_id
 from millpond.namespace.pending.view import View, merged
 from millpond.under.base import ABSENT, ObjectStat
 from millpond.under.tree import order, pages

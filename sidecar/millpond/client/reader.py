@@ -15,7 +15,7 @@ from millpond.errors import (
     PathNotFound,
     PendingUnreachable,
 )
-from millpond.model.paths import is_staged
+from millpond.model.paths import staged
 from millpond.model.records import is_born
 from millpond.model.sizes import BLOCK_BYTES, INLINE_FILE_BYTES, MIB
 from millpond.wire import millpond_pb2 as wire
@@ -107,7 +107,7 @@ def _in_store(meta: Meta) -> str:
 def check_staged(path: str) -> None:
     """Raises PendingUnreachable for a path in the staging directory of a batch: it means nothing to
     a store."""
-    if is_staged(path):
+    if staged(path) is not None:
         raise PendingUnreachable(
             f"{path} belongs to a batch",
             cause="the sidecar alone knows its files",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import dataclass
 from urllib.parse import unquote
 
 from millpond.errors import InvalidPath
@@ -19,7 +20,7 @@ MAX_PATH_BYTES = 8192
 EPOCH_SLOTS = 4096
 STAGING = ".millpond-"
 """Begins the name of a batch's staging directory; 32 hex digits follow."""
-_STAGED = re.compile(rf"(?:^|/){re.escape(STAGING)}[0-9a-f]{{32}}(?:/|\Z)")
+_STAGED = re.compile(rf"(?:(.*)/)?{re.escape(STAGING)}([0-9a-f]{{32}})(?:/(.*))?", re.DOTALL)
 _AUTHORITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
 
 
@@ -76,9 +77,36 @@ def check_path(path: str) -> str:
     return path[:-1] if len(path) > 1 and path.endswith("/") else path
 
 
-def is_staged(path: str) -> bool:
-    """Whether a path or key lies in the staging directory of a batch, or is one."""
-    return STAGING in path and _STAGED.search(path) is not None
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What a staging path stands for: ``<directory>/.millpond-<batch>/<attempt>/<relative>``.
+
+    ``relative`` is "" for the directory of an attempt, ``attempt`` too for the batch's own.
+    """
+
+    directory: str
+    batch: str
+    attempt: str
+    relative: str
+
+    @property
+    def key(self) -> str:
+        """The key, or path, that the file will have."""
+        if not self.relative:
+            return self.directory
+        return f"{self.directory}/{self.relative}" if self.directory else self.relative
+
+
+def staged(key: str) -> Staged | None:
+    """What a key or a path stands for, if it lies in a batch's staging."""
+    if STAGING not in key:
+        return None
+    found = _STAGED.fullmatch(key)
+    if found is None:
+        return None
+    directory, batch, rest = found[1] or "", found[2], found[3] or ""
+    attempt, _, relative = rest.partition("/")
+    return Staged(directory, batch, attempt, relative)
 
 
 def parent(path: str) -> str:

@@ -22,18 +22,9 @@ from millpond.errors import (
     NotSupported,
     PathNotFound,
 )
-from millpond.model.paths import check_path
+from millpond.model.paths import STAGING, Staged, check_path, staged
 from millpond.namespace.options import ASYNC, THROUGH
-from millpond.namespace.pending.records import (
-    STAGING,
-    Batch,
-    BatchState,
-    Entry,
-    Op,
-    Staged,
-    new_id,
-    staged,
-)
+from millpond.namespace.pending.records import Batch, BatchState, Entry, Op, new_id
 from millpond.server.core import batches as core
 from millpond.server.core import writes
 from millpond.wire import millpond_pb2 as wire

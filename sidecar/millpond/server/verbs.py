@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from millpond import __version__
 from millpond import metrics as m
 from millpond.errors import NotSupported
+from millpond.model.paths import staged
 from millpond.model.sizes import (
     BLOCK_BYTES,
     INLINE_FILE_BYTES,
@@ -17,7 +18,6 @@ from millpond.model.sizes import (
     SECTION_BYTES,
     block_count,
 )
-from millpond.namespace.pending.records import staged
 from millpond.server import replies
 from millpond.server.batches import Batches
 from millpond.server.calls import Calls

@@ -19,10 +19,10 @@ from millpond.errors import (
     NotADirectory,
     PathNotFound,
 )
-from millpond.model.paths import check_path, file_id, join, parent
+from millpond.model.paths import check_path, file_id, join, parent, staged
 from millpond.model.sizes import INLINE_FILE_BYTES
 from millpond.namespace.options import AROUND, ASYNC
-from millpond.namespace.pending.records import new_id, staged
+from millpond.namespace.pending.records import new_id
 from millpond.server.core import writes as core
 from millpond.server.core.writes import MAX_FILES_AT_ONCE, Write, Writes
 from millpond.under.base import ABSENT

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from millpond.errors import BatchEnded, Conflict, InvalidPath, IsADirectory, PathNotFound
-from millpond.namespace.pending.records import Batch, Entry, Op, Staged, staged
+from millpond.model.paths import Staged, staged
+from millpond.namespace.pending.records import Batch, Entry, Op
 from millpond.server.core import batches as core
 
 IDENT = "0" * 32

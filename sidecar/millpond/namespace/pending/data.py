@@ -13,17 +13,11 @@ import time
 from typing import TYPE_CHECKING
 
 from millpond.errors import Conflict, MillpondError, NotPersisted
+from millpond.model.records import is_born
 from millpond.namespace.pending.ahead import Ahead
 from millpond.namespace.pending.aliases import Aliases
 from millpond.namespace.pending.overlay import PendingSource
-from millpond.namespace.pending.records import (
-    BatchState,
-    Entry,
-    Op,
-    State,
-    born,
-    is_born,
-)
+from millpond.namespace.pending.records import BatchState, Entry, Op, State, born
 from millpond.namespace.pending.room import Room
 from millpond.namespace.pending.sqlite import SqliteJournal
 from millpond.namespace.pending.view import View

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from millpond.errors import DataLost, FileChanged, NotADirectory, PathNotFound
+from millpond.model.records import is_born
 from millpond.model.sizes import BLOCK_BYTES, MIB, block_count
-from millpond.namespace.pending.records import Op, is_born
+from millpond.namespace.pending.records import Op
 from millpond.namespace.pending.view import merged, stat_of
 from millpond.under.base import ObjectStat, UnderStore
 

@@ -22,7 +22,6 @@ was seen before, so that plans and blocks stay right.
 
 from __future__ import annotations
 
-import re
 import secrets
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -30,15 +29,11 @@ from typing import TYPE_CHECKING
 
 from millpond.errors import Conflict
 from millpond.model.paths import file_id
+from millpond.model.records import BORN
 from millpond.under.base import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-
-BORN = "born:"
-"""What versions of files born here begin with."""
-STAGING = ".millpond-"
-_STAGED = re.compile(rf"(?:(.*)/)?{re.escape(STAGING)}([0-9a-f]{{32}})(?:/(.*))?", re.DOTALL)
 
 
 class Op(StrEnum):
@@ -141,45 +136,9 @@ class Loaded:
     aliases: list[Alias]
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """What a staging path stands for: ``<directory>/.millpond-<batch>/<attempt>/<relative>``.
-
-    ``relative`` is "" for the directory of an attempt, ``attempt`` too for the batch's own.
-    """
-
-    directory: str
-    batch: str
-    attempt: str
-    relative: str
-
-    @property
-    def key(self) -> str:
-        """The key, or path, that the file will have."""
-        if not self.relative:
-            return self.directory
-        return f"{self.directory}/{self.relative}" if self.directory else self.relative
-
-
-def staged(key: str) -> Staged | None:
-    """What a key or a path stands for, if it lies in a batch's staging."""
-    if STAGING not in key:
-        return None
-    found = _STAGED.fullmatch(key)
-    if found is None:
-        return None
-    directory, batch, rest = found[1] or "", found[2], found[3] or ""
-    attempt, _, relative = rest.partition("/")
-    return Staged(directory, batch, attempt, relative)
-
-
 def born() -> str:
     """A new version."""
     return BORN + secrets.token_hex(16)
-
-
-def is_born(version: str) -> bool:
-    return version.startswith(BORN)
 
 
 def new_id() -> str:

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from millpond.errors import BatchEnded, Conflict, InvalidPath, IsADirectory, PathNotFound
-from millpond.namespace.pending.records import Entry, Op, Staged
+from millpond.namespace.pending.records import Entry, Op
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from millpond.model.paths import Staged
     from millpond.namespace.pending.records import Batch
 
 REMOVALS = "/"

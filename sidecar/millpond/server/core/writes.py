@@ -24,9 +24,8 @@ from millpond.errors import (
     NotSupported,
     SessionLost,
 )
-from millpond.model.paths import join
+from millpond.model.paths import join, staged
 from millpond.namespace.options import THROUGH, check_write_type
-from millpond.namespace.pending.records import staged
 from millpond.under.base import ABSENT
 
 if TYPE_CHECKING:
