@@ -40,7 +40,7 @@ def path_vectors() -> dict[str, object]:
         f"/a/.millpond-{hexes.upper()}/b", "/a/b",
     ]  # fmt: skip
     return {
-        "staged": [{"path": name, "staged": paths.is_staged(name)} for name in names],
+        "staged": [{"path": name, "staged": paths.staged(name) is not None} for name in names],
         "uris": [{"uri": u, "path": paths.parse_uri(u)} for u in uris],
         "invalid": bad,
         "store_paths": [
