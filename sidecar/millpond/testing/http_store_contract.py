@@ -142,4 +142,5 @@ class HttpStoreContract(UnderStoreContract):
         now = (store.counters.head, store.counters.list, store.counters.get)
         sent = tuple(n - b for n, b in zip(now, before, strict=True))
         assert sent == tuple(served.requests[kind] for kind in ("HEAD", "LIST", "GET"))
-        assert store.counters.bytes_read == served.bytes["GET"] == 10 * 10
+        # An answer that came too late was sent as well.
+        assert served.bytes["GET"] >= store.counters.bytes_read == 10 * 10

@@ -29,14 +29,14 @@ def model(s3_gateway: S3Gateway) -> Iterator[StoreModel]:
 @pytest.fixture
 def store(s3_gateway: S3Gateway, model: StoreModel) -> Iterator[S3Store]:
     bucket = s3_gateway.new_bucket()
-    s3_gateway.put_object(bucket, "f", bytes(SIZE))
+    s3_gateway.put_object(bucket, "f.x", bytes(SIZE))
     store = S3Store(bucket, s3_gateway.mount_options(model.endpoint))
     yield store
     store.close()
 
 
 def read(store: S3Store, end: int = SIZE) -> bytes:
-    return b"".join(bytes(b) for b in store.read("f", 0, end, store.stat("f").version))
+    return b"".join(bytes(b) for b in store.read("f.x", 0, end, store.stat("f.x").version))
 
 
 def test_counts_by_kind(store: S3Store, model: StoreModel) -> None:
@@ -63,7 +63,7 @@ def test_latency_and_rate_may_change_while_it_runs(store: S3Store, model: StoreM
     model.set(latency_ms=100, rate_mb_s=0)
     with ThreadPoolExecutor(4) as pool:
         began_s = time.monotonic()
-        list(pool.map(lambda _: store.stat("f"), range(4)))
+        list(pool.map(lambda _: store.stat("f.x"), range(4)))
         assert 0.1 <= time.monotonic() - began_s < 0.4
 
 
@@ -78,7 +78,7 @@ def test_flips_the_byte_that_was_named(store: S3Store, model: StoreModel) -> Non
 def test_faults_with_probability(store: S3Store, model: StoreModel) -> None:
     model.set(fault=Fault("status", on="HEAD", probability=0.2))
     for _ in range(30):
-        store.stat("f")
+        store.stat("f.x")
     assert store.counters.retries == model.counters().faults
 
 
