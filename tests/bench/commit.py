@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 from pyspark.sql import functions as F
@@ -147,7 +148,7 @@ class Site:
         found: dict[str, str] = {}
         for page in self.store.list(prefix, recursive=True):
             for each in page:
-                directory, _, name = each.key.removeprefix(prefix).rpartition("/")
+                directory, _, name = each.key.removeprefix(f"{prefix}/").rpartition("/")
                 if name.startswith("_"):
                     continue
                 parts = self.store.read(each.key, 0, each.length, each.version)
@@ -183,7 +184,7 @@ def write(site: Site, target: Target, name: str, data: DataFrame, samples: Sampl
     samples.persisted_s.append(time.perf_counter() - began_s)
     samples.cpu_s.append(meter.stop())
     samples.requests.append(dict(site.model.counters().requests))
-    return f"{base.rpartition('/')[2]}/{name}/"
+    return f"{base.rpartition('/')[2]}/{name}"
 
 
 def rows_of(target: str, samples: Samples, reference: Samples | None) -> list[report.Row]:
@@ -263,7 +264,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = Model(args.first_byte_ms, args.mb_per_s)
     about: dict[str, Any] = machine(BUILD) | {"quick": args.quick, "store": model.describe()}
     about |= {"partitions": args.partitions, "rows": args.rows}
-    with workplace(args.work) as work, Site(work / "commit", model) as site:
+    with (
+        workplace(args.work) as work,
+        TemporaryDirectory(prefix="commit-", dir=work) as fresh,
+        Site(Path(fresh), model) as site,
+    ):
         found = measured(site, args)
     report.save(args.out, about, found, "a job of many partitions", _SHOWN)
     return 0
