@@ -271,7 +271,7 @@ def test_what_nobody_reads_within_its_ttl_is_freed(sidecar: LoopSidecar, tree: P
         await_true(lambda: present(client, "/m/a.parquet") == 0)
         assert present(client, "/m/dim") == 0
         assert present(client, "/stays/small") == 5
-        assert sidecar.control.stats().counters["expired_blocks"] == 2
+        await_true(lambda: sidecar.control.stats().counters["expired_blocks"] == 2)
 
 
 def await_true(condition: Callable[[], bool]) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -159,8 +159,9 @@ class PendingAgainstModel(RuleBasedStateMachine):
                 continue
             history = self.store.history.get(f"data/{key}", [])
             after = history[last.since :]
-            before = self.store.history.get(f"data/{key}", [None])[: last.first][-1:]
-            was = last.data in after or (last.data is None and before in ([], [None]))
+            # A removal has nothing to do where another's was faster.
+            gone = last.data is None and None in [None, *history][last.first :]
+            was = gone or last.data in after
             assert was, f"{key}: {last} left, and never was in the store: {after}"
             del self.local[key]
 
@@ -412,10 +413,12 @@ class PendingAgainstModel(RuleBasedStateMachine):
         return min((c.first for c in self.local.get(key, ())), default=0)
 
 
-def model(examples: int) -> Any:
+def model(examples: int, *, campaign: bool = False) -> Any:
     class Machine(PendingAgainstModel):
         pass
 
+    if not campaign:
+        seed(1)(Machine)  # new ones are the campaign's to find
     case = Machine.TestCase
     case.settings = settings(
         max_examples=examples, stateful_step_count=STEPS, deadline=None,
@@ -426,10 +429,10 @@ def model(examples: int) -> Any:
 
 @pytest.mark.timeout(900)
 class TestPendingModel(model(115)):  # type: ignore[misc]
-    """More than 10,000 steps, at about 90 a run."""
+    """More than 10,000 steps, at about 90 a run: the same ones each time."""
 
 
 @pytest.mark.full
 @pytest.mark.timeout(7200)
-class TestPendingModelCampaign(model(3000)):  # type: ignore[misc]
+class TestPendingModelCampaign(model(3000, campaign=True)):  # type: ignore[misc]
     """About 270,000 steps."""
