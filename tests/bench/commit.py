@@ -104,12 +104,11 @@ class Site:
                     self._work / "cache", self._work / "sidecar.log", {"MILLPOND_HTTP_PORT": "0"}
                 )
             )
-            for name in ("async", "through"):
-                gateway.put_object(self.bucket, f"{name}/")
-                options = gateway.mount_options(self.model.endpoint) | {"write": name}
-                given = [w for key, value in options.items() for w in ("-o", f"{key}={value}")]
-                uri = f"s3://{self.bucket}/{name}"
-                self.sidecar.run("mount", "add", f"/{name}", uri, *given)
+            with Control(self.sidecar.cache_dir) as control:
+                for name in ("async", "through"):
+                    gateway.put_object(self.bucket, f"{name}/")
+                    options = gateway.mount_options(self.model.endpoint) | {"write": name}
+                    control.mount_add(f"/{name}", f"s3://{self.bucket}/{name}", options)
             os.environ |= {
                 "AWS_ACCESS_KEY_ID": gateway.access_key,
                 "AWS_SECRET_ACCESS_KEY": gateway.secret_key,
@@ -187,8 +186,8 @@ def write(site: Site, target: Target, name: str, data: DataFrame, samples: Sampl
     return f"{base.rpartition('/')[2]}/{name}"
 
 
-def rows_of(target: str, samples: Samples, reference: Samples | None) -> list[report.Row]:
-    """``commit`` and ``persisted``, in seconds, as the reference's time over the target's."""
+def rows_of(target: str, samples: Samples, references: dict[str, Samples]) -> list[report.Row]:
+    """``commit`` and ``persisted``, in seconds; a reference's time over the target's, by prefix."""
     found = []
     for measure in ("commit_s", "persisted_s"):
         mine = getattr(samples, measure)
@@ -199,9 +198,10 @@ def rows_of(target: str, samples: Samples, reference: Samples | None) -> list[re
         }  # fmt: skip
         row |= {f"{k}_cpu_s": round(median(c[k] for c in samples.cpu_s), 2)
                 for k in samples.cpu_s[-1]}  # fmt: skip
-        if reference is not None:
+        for prefix, reference in references.items():
             ratio = paired_ratio(getattr(reference, measure), mine)
-            row |= {"ratio": round(ratio.value, 2), "ratio_low": round(ratio.low, 2)}
+            row |= {f"{prefix}ratio": round(ratio.value, 2)}
+            row |= {f"{prefix}ratio_low": round(ratio.low, 2)}
         found.append(row)
     return found
 
@@ -236,14 +236,9 @@ def measured(site: Site, args: argparse.Namespace) -> list[report.Row]:
     for name, tree in trees.items():
         if tree != first or len(tree) != args.partitions:
             raise RuntimeError(f"{name} is not what {next(iter(trees))} is")
-    found: list[report.Row] = []
-    for target in targets:
-        mine = rows_of(target.name, samples[target.name], samples.get("s3a_v1"))
-        for row in rows_of(target.name, samples[target.name], samples.get("s3a_magic")):
-            other = next(r for r in mine if r["measure"] == row["measure"])
-            other |= {"magic_ratio": row.get("ratio"), "magic_ratio_low": row.get("ratio_low")}
-        found += mine
-    return found
+    named = {"": "s3a_v1", "magic_": "s3a_magic"}
+    references = {prefix: samples[name] for prefix, name in named.items() if name in samples}
+    return [row for t in targets for row in rows_of(t.name, samples[t.name], references)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -25,6 +25,7 @@ from millpond.model.sizes import MIB
 from millpond.settings import Settings
 from millpond.testing.store_model import Fault, StoreModel
 from tests.fixtures.sidecar import LoopSidecar, ProcessSidecar
+from tests.fixtures.waiting import eventually
 from tests.fixtures.write_site import WriteSite, stored
 
 if TYPE_CHECKING:
@@ -113,13 +114,6 @@ def mortal(s3_gateway: S3Gateway, tmp_path: Path) -> Iterator[Site]:
         yield site
 
 
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("mount", ["/s3", "/local"])
 @pytest.mark.parametrize("size", [0, 10, 65_537, len(CONTENT)])
 def test_it_is_read_at_once_and_reaches_the_store(site: Site, mount: str, size: int) -> None:
@@ -178,9 +172,9 @@ def test_killed(mortal: Site, tmp_path: Path, when: str) -> None:
         site.model.set(latency_ms=SILENT_MS if when == "before" else 1500)
         info = writer.commit()
     if when == "mid":
-        until(lambda: site.gateway.uploads(site.bucket))
+        eventually("an upload is under way", lambda: site.gateway.uploads(site.bucket), 30)
     elif when == "completed":
-        until(lambda: stored(site, "f") == CONTENT)
+        eventually("the store has it", lambda: stored(site, "f") == CONTENT, 30)
         assert site.state("/s3/f") == "completing"
     site.restart(tmp_path / "log")
     assert site.read("/s3/f") == CONTENT
@@ -284,7 +278,8 @@ def test_a_store_that_refuses_is_tried_again(site: Site) -> None:
         writer.write(OLD)
         site.model.set(fault=Fault("status", on="ALL", status=403, code="AccessDenied"))
         writer.commit()
-    until(lambda: site.sidecar.control.persists("/s3").entries[0].detail)
+    persists = site.sidecar.control.persists
+    eventually("a try has failed", lambda: persists("/s3").entries[0].detail, 30)
     assert site.state("/s3/f") in ("dirty", "completing")
     site.model.clear_faults()
     site.persisted()

@@ -22,6 +22,7 @@ from millpond.settings import Settings
 from millpond.wire.local_client import LocalClient
 from tests.fixtures.sidecar import LoopSidecar, ProcessSidecar
 from tests.fixtures.waiting import eventually
+from tests.fixtures.write_site import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,14 +80,6 @@ def mount(request: pytest.FixtureRequest) -> str:
     return f"/{request.param}"
 
 
-def there(client: LocalClient, path: str) -> list[str]:
-    try:
-        replies = list(client.list(path, recursive=True))
-    except PathNotFound:
-        return []
-    return [entry.path for reply in replies for entry in reply.entries]
-
-
 def read(site: Site, path: str) -> bytes:
     fs = CacheFileSystem(cache_dir=site.sidecar.directory, skip_instance_cache=True)
     data = fs.cat_file(path)
@@ -103,13 +96,13 @@ def test_files_appear_together_and_only_those_of_the_attempts_named(
     site.stage(f"{staging}/a2/p=1/f", b"another attempt's")
     site.stage(f"{staging}/a3/p=2/g", BIG)
     site.stage(f"{mount}/elsewhere/{begun.staging}/a3/h", b"")
-    assert there(client, mount) == [] or "t/p=1/f" not in there(client, mount)
+    assert listed(client, mount) == [] or "t/p=1/f" not in listed(client, mount)
     assert client.stat(f"{staging}/a1/p=1/f").length == 3
     assert client.stat(f"{staging}/a1").directory
 
     client.batch_commit(begun.batch, ["a1", "a3"])
-    assert there(client, f"{mount}/t") == ["p=1/f", "p=2/g"]
-    assert there(client, f"{mount}/elsewhere") == ["h"]
+    assert listed(client, f"{mount}/t") == ["p=1/f", "p=2/g"]
+    assert listed(client, f"{mount}/elsewhere") == ["h"]
     assert read(site, f"{mount}/t/p=1/f") == b"one"
     assert read(site, f"{mount}/t/p=2/g") == BIG
     assert read(site, f"{mount}/elsewhere/h") == b""
@@ -123,7 +116,7 @@ def test_an_aborted_batch_leaves_nothing(site: Site, client: LocalClient, mount:
     site.stage(f"{mount}/gone/{begun.staging}/a1/f", BIG)
     client.batch_abort(begun.batch)
     client.batch_abort(begun.batch)
-    assert there(client, f"{mount}/gone") == []
+    assert listed(client, f"{mount}/gone") == []
     with pytest.raises(BatchEnded):
         client.batch_commit(begun.batch)
     assert list((site.sidecar.directory / "staging").glob("*/*")) == []
@@ -137,7 +130,7 @@ def test_under_through_a_file_is_sent_before_the_commit_and_appears_by_it(
     site.stage(f"/through/ahead/{begun.staging}/a1/f-{commit}", BIG)
     key = f"through/ahead/f-{commit}"
     assert site.gateway.uploads(site.bucket) == [key]
-    assert f"f-{commit}" not in there(client, "/through/ahead")
+    assert f"f-{commit}" not in listed(client, "/through/ahead")
     if commit:
         client.batch_commit(begun.batch)
         assert read(site, f"/{key}") == BIG
@@ -156,7 +149,7 @@ def test_an_attempt_can_be_taken_back(site: Site, client: LocalClient, mount: st
     with pytest.raises(PathNotFound):
         client.stat(f"{staging}/a1/f")
     client.batch_commit(begun.batch)
-    assert there(client, f"{mount}/back") == ["f"]
+    assert listed(client, f"{mount}/back") == ["f"]
     assert client.stat(f"{mount}/back/f").length == 2
 
 
@@ -173,9 +166,9 @@ def test_a_replacement_is_one_step(site: Site, client: LocalClient, mount: str) 
     appended = client.batch_begin(mount)
     site.stage(f"{mount}/table/{appended.staging}/a1/appended", b"")
     client.batch_commit(appended.batch, ["a1"])
-    assert there(client, f"{mount}/table") == ["a", "appended", "b/c", "b/d"]
+    assert listed(client, f"{mount}/table") == ["a", "appended", "b/c", "b/d"]
     client.batch_commit(new.batch, ["a1"])
-    assert there(client, f"{mount}/table") == ["appended", "n"], "appends never conflict"
+    assert listed(client, f"{mount}/table") == ["appended", "n"], "appends never conflict"
 
 
 @pytest.mark.parametrize("by", ["store", "batch"])
@@ -196,7 +189,7 @@ def test_a_replacement_of_what_changed_is_a_conflict_and_stays_open(
         client.batch_commit(other.batch)
     with pytest.raises(Conflict):
         client.batch_commit(begun.batch, ["a1"])
-    assert there(client, path) == (["f"] if by == "store" else [])
+    assert listed(client, path) == (["f"] if by == "store" else [])
     client.batch_abort(begun.batch)
 
 
@@ -211,7 +204,7 @@ def test_a_dynamic_commit_replaces_the_directories_of_its_files(
     site.stage(f"{path}/{begun.staging}/a1/p=3/new", b"new")
     site.stage(f"{path}/{begun.staging}/a1/_SUCCESS", b"")
     client.batch_commit(begun.batch, ["a1"], dynamic=True)
-    assert there(client, path) == ["_SUCCESS", "_marker", "p=1/new", "p=2/old", "p=3/new"]
+    assert listed(client, path) == ["_SUCCESS", "_marker", "p=1/new", "p=2/old", "p=3/new"]
 
 
 def test_a_file_that_another_made_meanwhile_is_kept(
@@ -264,7 +257,7 @@ def test_one_commit_wins_over_an_abort(site: Site, client: LocalClient) -> None:
             failed.append("abort")
         thread.join()
         assert len(failed) == 1
-        assert (str(number) in there(client, "/async/raced")) == (failed == ["abort"])
+        assert (str(number) in listed(client, "/async/raced")) == (failed == ["abort"])
 
 
 def test_an_open_batch_outlives_a_sidecar_that_is_killed(
@@ -284,7 +277,7 @@ def test_an_open_batch_outlives_a_sidecar_that_is_killed(
     with ProcessSidecar(cache, log) as sidecar:
         with sidecar.await_client() as client:
             site.sidecar = sidecar
-            assert there(client, "/async/t") == ["old"]
+            assert listed(client, "/async/t") == ["old"]
             site.stage(f"/async/t/{begun.staging}/a2/g", b"g")
             client.batch_commit(begun.batch, ["a1", "a2"])
         sidecar.process.kill()
@@ -292,7 +285,7 @@ def test_an_open_batch_outlives_a_sidecar_that_is_killed(
     with ProcessSidecar(cache, log) as sidecar, sidecar.await_client() as client:
         site.sidecar = sidecar
         client.batch_commit(begun.batch, ["a1", "a2"])
-        assert there(client, "/async/t") == ["f", "g"]
+        assert listed(client, "/async/t") == ["f", "g"]
         assert read(site, "/async/t/f") == BIG
 
 

@@ -15,9 +15,9 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
-from millpond.errors import PathNotFound
 from tests.fixtures.commit_site import TYPES, CommitSite
 from tests.fixtures.waiting import eventually
+from tests.fixtures.write_site import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -68,15 +68,6 @@ def read(spark: SparkSession, table: str) -> list[int]:
     return sorted(row["id"] for row in spark.read.parquet(table).select("id").collect())
 
 
-def files(client: LocalClient, path: str) -> list[str]:
-    """The names below a directory; none where it is not."""
-    try:
-        replies = list(client.list(path, recursive=True))
-    except PathNotFound:
-        return []
-    return sorted(entry.path for reply in replies for entry in reply.entries)
-
-
 def test_append_and_overwrite_of_partitions(
     site: CommitSite, spark: SparkSession, client: LocalClient, mount: str
 ) -> None:
@@ -103,7 +94,7 @@ def test_append_and_overwrite_of_partitions(
     assert not data & set(left)
     assert asked["PUT"] == len(left)
     assert asked["DELETE"] == 4 * PARTITIONS
-    assert files(client, f"/{mount}/sales") == sorted(
+    assert listed(client, f"/{mount}/sales") == sorted(
         key.removeprefix(f"{mount}/sales/") for key in left
     )
     assert read(spark, table) == list(range(7, 57))
@@ -116,7 +107,7 @@ def test_a_failed_job_leaves_nothing(
     bad = F.when(F.col("id") == ROWS - 1, F.raise_error(F.lit("on purpose"))).otherwise(F.col("p"))
     with site.requests() as asked, pytest.raises(PySparkException, match="on purpose"):
         rows(spark).withColumn("v", bad).write.partitionBy("p").parquet(table)
-    assert files(client, f"/{mount}/failed") == []
+    assert listed(client, f"/{mount}/failed") == []
     assert site.keys(f"{mount}/failed") == {}
     assert asked["PUT"] == asked["DELETE"] == 0
 
@@ -136,7 +127,7 @@ def test_a_reader_sees_all_or_nothing(
     def look() -> None:
         with site.client() as other:
             while not over.is_set():
-                seen.add(tuple(files(other, f"/{mount}/seen")))
+                seen.add(tuple(listed(other, f"/{mount}/seen")))
 
     watcher = threading.Thread(target=look)
     watcher.start()
@@ -145,7 +136,7 @@ def test_a_reader_sees_all_or_nothing(
         for n in range(3):
             job = rows(spark, n * ROWS).write.mode("overwrite" if n == 1 else "append")
             job.partitionBy("p").parquet(f"cache:///{mount}/seen")
-            states.append(tuple(files(client, f"/{mount}/seen")))
+            states.append(tuple(listed(client, f"/{mount}/seen")))
     finally:
         over.set()
         watcher.join()
@@ -159,7 +150,7 @@ def test_dynamic_overwrite_replaces_the_partitions_it_wrote(
 ) -> None:
     table = f"cache:///{mount}/dynamic"
     rows(spark).write.partitionBy("p").parquet(table)
-    before = files(client, f"/{mount}/dynamic")
+    before = listed(client, f"/{mount}/dynamic")
     new = rows(spark, ROWS, 10).filter("p in (1, 2)").withColumn("p", F.col("p") + 1)
     overwrite = new.write.mode("overwrite").option("partitionOverwriteMode", "dynamic")
     overwrite.partitionBy("p").parquet(table)
@@ -167,7 +158,7 @@ def test_dynamic_overwrite_replaces_the_partitions_it_wrote(
     assert read(spark, table) == kept + [i for i in range(ROWS, ROWS + 10) if i % 4 in (1, 2)]
     site.persisted(f"/{mount}")
     after = [key.removeprefix(f"{mount}/dynamic/") for key in site.keys(f"{mount}/dynamic")]
-    assert sorted(after) == files(client, f"/{mount}/dynamic")
+    assert sorted(after) == listed(client, f"/{mount}/dynamic")
     assert set(before) & set(after) == {
         name for name in before if name.startswith(("p=0/", "p=1/", "_"))
     }
@@ -197,7 +188,7 @@ def test_tables(spark: SparkSession, client: LocalClient, mount: str) -> None:
     assert there() == kept
     spark.sql(f"INSERT OVERWRITE {name} SELECT id, p FROM more")
     assert there() == list(range(ROWS, ROWS + 100))
-    assert {f.split("/")[0] for f in files(client, f"/{mount}/table")} == {
+    assert {f.split("/")[0] for f in listed(client, f"/{mount}/table")} == {
         "_SUCCESS", *(f"p={n}" for n in range(PARTITIONS))
     }  # fmt: skip
     spark.sql(f"DROP TABLE {name}")
@@ -224,8 +215,8 @@ def test_partitions_at_locations_of_their_own(
 
     spark.sql(f"INSERT INTO {name} SELECT id, p FROM source")
     assert there() == list(range(ROWS))
-    assert len(files(client, f"/{mount}/spread-elsewhere/one")) == 2
-    assert not any(f.startswith("p=1/") for f in files(client, f"/{mount}/spread"))
+    assert len(listed(client, f"/{mount}/spread-elsewhere/one")) == 2
+    assert not any(f.startswith("p=1/") for f in listed(client, f"/{mount}/spread"))
     spark.sql(f"INSERT OVERWRITE {name} SELECT id + 1000, p FROM source WHERE p < 2")
     assert there() == [i + 1000 for i in range(ROWS) if i % PARTITIONS < 2]
     spark.sql("SET spark.sql.sources.partitionOverwriteMode=dynamic")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +28,7 @@ from millpond.errors import (
 from millpond.model.sizes import MIB
 from millpond.settings import Settings
 from tests.fixtures.sidecar import LoopSidecar
+from tests.fixtures.waiting import eventually
 from tests.fixtures.write_site import WriteSite
 
 if TYPE_CHECKING:
@@ -51,13 +51,6 @@ def site(
         site = WriteSite(sidecar, s3_gateway, base, hdfs=hdfs_cluster)
         yield site
         site.close()
-
-
-def until(condition: object) -> None:
-    end = time.monotonic() + 10
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @EVERY
@@ -124,7 +117,7 @@ def test_nothing_is_seen_before_the_commit(site: WriteSite) -> None:
         assert len(site.staged()) >= 3
         with pytest.raises(PathNotFound):
             site.client.stat("/s3/seen/late", force=True)
-    until(lambda: site.staged() == [])
+    eventually("staging is empty", lambda: site.staged() == [], 10)
     names = [e.path for page in site.client.list("/s3/seen") for e in page.entries]
     assert names == ["other"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -15,10 +14,11 @@ from millpond.model.sizes import MIB
 from millpond.testing.store_model import Fault, StoreModel
 from millpond.wire.local_client import LocalClient
 from tests.fixtures.sidecar import ProcessSidecar
+from tests.fixtures.waiting import eventually
 from tests.fixtures.write_site import WriteSite, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from millpond.testing.s3_gateway import S3Gateway
@@ -40,13 +40,6 @@ def site(tmp_path: Path, s3_gateway: S3Gateway, model: StoreModel) -> Iterator[W
         site = WriteSite(sidecar, s3_gateway, tmp_path, endpoint=model.endpoint)
         yield site
         site.close()
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 class Commit(threading.Thread):
@@ -73,7 +66,7 @@ def test_killed_in_mid_upload(
     model.set(latency_ms=1500)
     commit = Commit(site, "/s3/f", CONTENT)
     commit.start()
-    until(lambda: site.gateway.uploads(site.bucket))
+    eventually("an upload is under way", lambda: site.gateway.uploads(site.bucket), 30)
     site.sidecar.process.kill()
     commit.join()
     assert isinstance(commit.error, SidecarUnavailable)
@@ -102,7 +95,7 @@ def test_killed_between_upload_and_publish(
     model.set(latency_ms=3000)
     commit = Commit(site, "/s3/f", new)
     commit.start()
-    until(lambda: stored(site, "f") == new)
+    eventually("the store has it", lambda: stored(site, "f") == new, 30)
     site.sidecar.process.kill()
     commit.join()
     assert isinstance(commit.error, SidecarUnavailable)
@@ -146,7 +139,11 @@ def test_a_silent_store_holds_up_its_own_writers_alone(site: WriteSite, model: S
     writers = [threading.Thread(target=change, args=[number]) for number in range(160)]
     for writer in writers:
         writer.start()
-    until(lambda: sum(model.counters().requests.values()) >= before + 32)
+    eventually(
+        "all threads for the store wait",
+        lambda: sum(model.counters().requests.values()) >= before + 32,
+        30,
+    )
     site.client.mkdirs("/local/d")
     site.client.rename("/local/d", "/local/e")
     site.client.delete("/local/e")
@@ -161,7 +158,7 @@ def test_a_writer_that_dies(site: WriteSite) -> None:
     with site.writer("/s3/f") as writer:
         writer.write(CONTENT)
         assert site.staged()
-    until(lambda: site.staged() == [])
+    eventually("staging is empty", lambda: site.staged() == [], 30)
     assert stored(site, "f") is None
 
 
@@ -174,7 +171,7 @@ def test_a_file_larger_than_the_cache(tmp_path: Path, s3_gateway: S3Gateway) -> 
         site.write("/s3/kept", CONTENT)
         with pytest.raises(NoSpace):
             site.write("/s3/large", CONTENT * 3)
-        until(lambda: site.staged() == [])
+        eventually("staging is empty", lambda: site.staged() == [], 30)
         assert stored(site, "large") is None
         assert stored(site, "kept") == CONTENT
         site.write("/s3/after", CONTENT)

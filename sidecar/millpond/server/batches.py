@@ -24,7 +24,14 @@ from millpond.errors import (
 )
 from millpond.model.paths import STAGING, Staged, check_path, staged
 from millpond.namespace.options import ASYNC, THROUGH
-from millpond.namespace.pending.records import Batch, BatchState, Entry, Op, new_id
+from millpond.namespace.pending.records import (
+    Batch,
+    BatchState,
+    Entry,
+    Op,
+    chosen,
+    new_id,
+)
 from millpond.server.core import batches as core
 from millpond.server.core import writes
 from millpond.wire import millpond_pb2 as wire
@@ -169,7 +176,7 @@ class Batches:
         core.check_unchanged(remembered.values(), self._versions(remembered.values()))
         removals = list(remembered.values())
         if dynamic:
-            files = core.last(found.files(attempts))
+            files = chosen(found.staged.values(), attempts)
             for mount, key in core.replaced(files):
                 removals += self._there(found, self._at(mount, key), recursive=True)
         entries = self._journal.commit(found.batch.id, attempts, removals)
@@ -229,13 +236,13 @@ class Batches:
     def _within(self, found: core.OpenBatch, path: str) -> tuple[str, Staged]:
         """The place of a staging path, and what its key stands for."""
         place = self._place(found, path)
-        return _store_of(place), _staged(place.key)
+        return place.mount.place, _staged(place.key)
 
     def _there(self, found: core.OpenBatch, place: Place, *, recursive: bool) -> list[Entry]:
         """What is at or below a place now, each as its removal."""
         return [
             Entry(
-                found.batch.id, place.mount.path, _store_of(place), each.key, Op.DELETE,
+                found.batch.id, place.mount.path, place.mount.place, each.key, Op.DELETE,
                 expect=each.version, attempt=core.REMOVALS,
             )
             for each in _files(place, recursive=recursive)
@@ -247,7 +254,7 @@ class Batches:
         for mount, directory, recursive in core.listings(entries):
             place = self._at(mount, directory)
             found = _files(place, recursive=recursive)
-            now.update({(_store_of(place), each.key): each.version for each in found})
+            now.update({(place.mount.place, each.key): each.version for each in found})
         return now
 
     def _at(self, mount: str, key: str) -> Place:
@@ -268,11 +275,6 @@ def _staged(path: str) -> Staged:
 def _goal(at: Staged) -> str:
     """The path that a staged file will have."""
     return at.key if at.key.startswith("/") else f"/{at.key}"
-
-
-def _store_of(place: Place) -> str:
-    """What entries call its store."""
-    return f"{place.mount.store_id}/{place.mount.root}"
 
 
 def _files(place: Place, *, recursive: bool) -> list[ObjectStat]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from millpond.errors import InvalidRequest, NotPersisted
@@ -32,12 +33,10 @@ class PendingControl:
 
     def persist_wait(self, asked: wire.PersistWaitRequest) -> wire.PersistsReply:
         entries = [e for e in self._below(asked.path) if e.state is not State.CONFLICT]
-        try:
+        with suppress(NotPersisted):
             self._pending.await_persisted(
                 entries, min(asked.timeout_s, MAX_WAIT_S), skip_conflicts=True
             )
-        except NotPersisted:
-            return self._told(self._below(asked.path), 1)
         return self._told(self._below(asked.path), 1)
 
     def persist_retry(self, asked: wire.PersistRetryRequest) -> wire.PersistsReply:

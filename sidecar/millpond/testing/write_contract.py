@@ -85,6 +85,14 @@ class WriteContract:
             assert all(e.key in found for e in page)
         return found
 
+    def prepared(self, site: StoreSite, store: UnderStore, there: bool) -> dict[str, bytes]:
+        """A directory of one file, with ``there`` also of ``x``, and small parts; what is seen."""
+        site.small_parts(store)
+        site.put("d/other", b"1")
+        if there:
+            site.put("d/x", b"before")
+        return self.seen(site, store)
+
     def test_put_and_replace(self, site: StoreSite, store: UnderStore) -> None:
         key = site.key("new/dir/f")
         first = store.put(key, BytesSource(b"one"))
@@ -179,11 +187,7 @@ class WriteContract:
     def test_an_upload_appears_when_it_is_completed(
         self, site: StoreSite, store: UnderStore, big: bool, there: bool
     ) -> None:
-        site.small_parts(store)
-        site.put("d/other", b"1")
-        if there:
-            site.put("d/x", b"before")
-        before = self.seen(site, store)
+        before = self.prepared(site, store, there)
         data = random.Random(5).randbytes(BIG_BYTES if big else 10)
         sent = store.counters.bytes_written
         upload = store.upload(site.key("d/x"), BytesSource(data))
@@ -204,11 +208,7 @@ class WriteContract:
     def test_an_aborted_upload_leaves_nothing(
         self, site: StoreSite, store: UnderStore, big: bool, there: bool
     ) -> None:
-        site.small_parts(store)
-        site.put("d/other", b"1")
-        if there:
-            site.put("d/x", b"before")
-        before = self.seen(site, store)
+        before = self.prepared(site, store, there)
         upload = store.upload(site.key("d/x"), BytesSource(bytes(BIG_BYTES if big else 10)))
         for _ in range(2):
             upload.abort()

@@ -86,7 +86,7 @@ class PendingData:
         self.room.take(taken.length)
         mount = place.mount
         entry = Entry(
-            "", mount.path, f"{mount.store_id}/{mount.root}", place.key, Op.PUT, born(),
+            "", mount.path, mount.place, place.key, Op.PUT, born(),
             taken.length, time.time_ns() // 1_000_000,
         )  # fmt: skip
         self._store.keep(entry.file_id)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from millpond.errors import DataLost, FileChanged, NotADirectory, PathNotFound
+from millpond.model.paths import block_name
 from millpond.model.records import is_born
 from millpond.model.sizes import BLOCK_BYTES, MIB, block_count
 from millpond.namespace.pending.records import Op
@@ -49,8 +50,7 @@ class PendingSource:
             if part is None:
                 raise DataLost(
                     f"{self._path} is lost: the store never got it, and block {block} is gone",
-                    cause=f"blocks/{self._ident.hex()[:2]}/{self._ident.hex()}/{block} is absent "
-                    "or fails its checksums",
+                    cause=f"{block_name(self._ident, block)} is absent or fails its checksums",
                     remedy="Write it again; `millpond persist ls` shows what else is pending",
                 )
             parts.append(part)

@@ -149,7 +149,7 @@ def new_id() -> str:
 def chosen(entries: Iterable[Entry], attempts: Collection[str] | None) -> list[Entry]:
     """Which staged files a commit takes: the last of each key, of the attempts named."""
     last: dict[tuple[str, str], Entry] = {}
-    for entry in entries:
+    for entry in sorted(entries, key=lambda e: e.seq):
         if entry.op is Op.PUT and (attempts is None or entry.attempt in attempts):
             last[entry.place, entry.key] = entry
     return sorted(last.values(), key=lambda e: e.seq)

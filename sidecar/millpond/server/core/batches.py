@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from millpond.errors import BatchEnded, Conflict, InvalidPath, IsADirectory, PathNotFound
-from millpond.namespace.pending.records import Entry, Op
+from millpond.namespace.pending.records import Entry, Op, chosen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -172,13 +172,8 @@ def below(found: OpenBatch, place: str, key: Staged) -> list[Entry]:
 
 def left_out(found: OpenBatch, attempts: Collection[str] | None) -> list[Entry]:
     """Files that a commit with these attempts drops."""
-    taken = {e.seq for e in last(found.files(attempts))}
+    taken = {e.seq for e in chosen(found.staged.values(), attempts)}
     return [e for e in found.files(None) if e.seq not in taken]
-
-
-def last(entries: Iterable[Entry]) -> list[Entry]:
-    """The last of each key."""
-    return list({(e.place, e.key): e for e in sorted(entries, key=lambda e: e.seq)}.values())
 
 
 def replaced(entries: Iterable[Entry]) -> list[tuple[str, str]]:
