@@ -206,6 +206,7 @@ def _describe(mount: wire.Mount) -> dict[str, object]:
             mount.read_only, mount.freshness_ms, mount.list_freshness_ms, tuple(mount.immutable),
             CacheControl.from_wire(mount.control),
             WriteTypes.parse(",".join(mount.control.write)),
+            tuple(mount.commit_files),
         )
     )  # fmt: skip
     return {**shown, "direct_conf": dict(mount.direct_conf)}

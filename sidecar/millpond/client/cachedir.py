@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 import uuid
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from crc32c import crc32c
 
 from millpond.errors import CacheDirUnusable, Corrupt, MillpondError, MountNotFound, UnknownFormat
-from millpond.model.globs import glob_pattern
+from millpond.model.globs import Globs, commit_files
 from millpond.model.paths import dir_name, meta_name, parent, path_hash, store_path
 from millpond.model.records import DirStamp, Lease, Meta, parse_mounts
 from millpond.wire import millpond_pb2 as wire
@@ -68,11 +67,15 @@ class ClientMount:
         return f"{self.wire.store_uri.partition(':')[0]}://{self.wire.root}/{self.key(path)}"
 
     @cached_property
-    def _immutable(self) -> list[str]:
-        return [glob_pattern(glob) for glob in self.wire.immutable]
+    def _immutable(self) -> Globs:
+        return Globs(self.wire.immutable)
 
     def is_immutable(self, path: str) -> bool:
-        return any(re.fullmatch(each, self.below(path)) for each in self._immutable)
+        return self._immutable.match(self.below(path))
+
+    def is_commit_file(self, path: str) -> bool:
+        """Whether a table format commits by this file."""
+        return commit_files(tuple(self.wire.commit_files)).match(self.below(path))
 
 
 class Mounts:

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from millpond.errors import InvalidSetting
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 # What tables overwrite in place and read to find their newest state.
 POINTERS = ("**/_delta_log/_last_checkpoint", "**/metadata/version-hint.text")
+# By which table formats commit: Iceberg in a Hadoop catalog (v3.metadata.json) and in others
+# (00003-<UUID>.metadata.json; what is renamed to v3 has the UUID alone), Delta.
+COMMIT_FILES = (
+    "**/metadata/v*.metadata.json", "**/metadata/v*.metadata.json.gz",
+    "**/metadata/?????-*-*-*-*-*.metadata.json", "**/metadata/version-hint.text",
+    "**/_delta_log/*.json", "**/_delta_log/*.checkpoint*", "**/_delta_log/_last_checkpoint",
+)  # fmt: skip
 
 
 @lru_cache(maxsize=256)
@@ -31,6 +42,22 @@ def glob_pattern(glob: str) -> str:
     return f"(?s:{''.join(out)})"
 
 
+class Globs:
+    """Several globs, of which one has to match."""
+
+    def __init__(self, globs: Iterable[str]) -> None:
+        self._pattern = re.compile("|".join(map(glob_pattern, globs)) or r"(?!)")
+
+    def match(self, below: str) -> bool:
+        return self._pattern.fullmatch(below) is not None
+
+
+@lru_cache(maxsize=64)
+def commit_files(said: tuple[str, ...]) -> Globs:
+    """The globs of a mount's commit files; none: the defaults."""
+    return Globs(said or COMMIT_FILES)
+
+
 def check_uri_glob(glob: str) -> str:
     """A glob over store URIs, as a client's list of them takes it; else InvalidSetting."""
     cause = ""
@@ -49,7 +76,7 @@ def check_uri_glob(glob: str) -> str:
 
 def is_pointer(key: str) -> bool:
     """Whether no open of a file may be answered by what was so a while ago: ``POINTERS``."""
-    return _POINTER.fullmatch(key) is not None
+    return _POINTER.match(key)
 
 
 def is_log(key: str) -> bool:
@@ -57,4 +84,4 @@ def is_log(key: str) -> bool:
     return key.rpartition("/")[2] == "_delta_log"
 
 
-_POINTER = re.compile("|".join(map(glob_pattern, POINTERS)))
+_POINTER = Globs(POINTERS)

@@ -239,6 +239,7 @@ def mount_of(row: MountRow, freshness_ms: int, list_freshness_ms: int) -> Mount:
         immutable=said.immutable,
         control=said.control,
         writes=said.writes,
+        commit_files=said.commit_files,
         direct_conf=direct_conf(row.store_uri, row.root, row.options),
         options=row.options,
     )

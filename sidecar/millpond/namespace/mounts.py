@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from millpond.errors import InvalidSetting, MountConflict, MountNotFound
-from millpond.model.globs import glob_pattern
+from millpond.model.globs import COMMIT_FILES, Globs, commit_files
 from millpond.model.paths import check_path, join, parent, store_path
 from millpond.namespace.options import TRUTH, CacheControl, WriteTypes
 from millpond.store.parts import NO_LIMITS
@@ -46,6 +45,8 @@ class Mount:
     immutable: tuple[str, ...] = ()
     control: CacheControl = field(default_factory=CacheControl)
     writes: WriteTypes = field(default_factory=WriteTypes)
+    commit_files: tuple[str, ...] = ()
+    """Globs below the mount, instead of ``COMMIT_FILES``."""
     direct_conf: Mapping[str, str] = field(default_factory=dict, hash=False)
     options: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
     """As given, secrets included: never shown, see ``shown_options``."""
@@ -80,18 +81,20 @@ class Mount:
         return f"{scheme}://{self.root}/"
 
     @cached_property
-    def _immutable(self) -> re.Pattern[str] | None:
-        return re.compile("|".join(map(glob_pattern, self.immutable))) if self.immutable else None
+    def _immutable(self) -> Globs:
+        return Globs(self.immutable)
 
     def is_immutable(self, path: str) -> bool:
         """Whether the mount says that this file never changes once it is there."""
-        return self._immutable is not None and (
-            self._immutable.fullmatch(self.below(path)) is not None
-        )
+        return self._immutable.match(self.below(path))
 
     def write_type(self, path: str) -> str:
         """How a file at a path of this mount is written, where its writer does not say."""
         return self.writes.of(self.below(path))
+
+    def is_commit_file(self, path: str) -> bool:
+        """Whether a table format commits by this file: see ``server/commit_files.py``."""
+        return commit_files(self.commit_files).match(self.below(path))
 
     @property
     def place(self) -> str:
@@ -115,7 +118,7 @@ class Mount:
             prefix=self.prefix, read_only=self.read_only, freshness_ms=self.freshness_ms,
             list_freshness_ms=self.list_freshness_ms, immutable=self.immutable,
             direct_conf=dict(self.direct_conf), control=control,
-            pending=pending,
+            pending=pending, commit_files=self.commit_files or COMMIT_FILES,
         )  # fmt: skip
 
 
@@ -263,6 +266,7 @@ def describe(mount: Mount) -> dict[str, object]:
         "list_freshness": format_duration_ms(mount.list_freshness_ms),
         "immutable": list(mount.immutable),
         "write": mount.writes.texts(),
+        "commit_files": list(mount.commit_files or COMMIT_FILES),
         **mount.control.describe(),
     }
 

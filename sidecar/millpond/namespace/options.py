@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 OPTIONS = (
     "freshness", "list_freshness", "immutable", "read_only", "admission", "ttl", "quota", "reserve",
-    "write",
+    "write", "commit_files",
 )  # fmt: skip
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -111,6 +111,7 @@ class MountOptions:
     immutable: tuple[str, ...]
     control: CacheControl
     writes: WriteTypes
+    commit_files: tuple[str, ...]
     store: dict[str, str]
 
 
@@ -130,7 +131,6 @@ def parse_options(
     text = options.get("read_only", "false").lower()
     if text not in TRUTH:
         raise _bad_option(path, "read_only", text, "true or false")
-    globs = tuple(g for g in (p.strip() for p in options.get("immutable", "").split(",")) if g)
     rules = parse_rules(options.get("admission", ""), f"option admission of mount {path}")
     limits = Limits(
         said("quota", parse_size, 0), said("reserve", parse_size, 0),
@@ -144,11 +144,16 @@ def parse_options(
         TRUTH[text],
         said("freshness", parse_duration_ms, freshness_ms),
         said("list_freshness", parse_duration_ms, list_freshness_ms),
-        globs,
+        _globs(options.get("immutable", "")),
         CacheControl(rules, limits),
         said("write", WriteTypes.parse, WriteTypes()),
+        _globs(options.get("commit_files", "")),
         {k: v for k, v in options.items() if k not in OPTIONS},
     )
+
+
+def _globs(text: str) -> tuple[str, ...]:
+    return tuple(glob for each in text.split(",") if (glob := each.strip()))
 
 
 def _bad_option(path: str, name: str, value: str, allowed: str) -> InvalidSetting:

@@ -416,14 +416,16 @@ class AbortRequest(_message.Message):
     def __init__(self, write: _Optional[int] = ...) -> None: ...
 
 class RenameRequest(_message.Message):
-    __slots__ = ("source", "target", "into")
+    __slots__ = ("source", "target", "into", "again")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     INTO_FIELD_NUMBER: _ClassVar[int]
+    AGAIN_FIELD_NUMBER: _ClassVar[int]
     source: str
     target: str
     into: bool
-    def __init__(self, source: _Optional[str] = ..., target: _Optional[str] = ..., into: _Optional[bool] = ...) -> None: ...
+    again: bool
+    def __init__(self, source: _Optional[str] = ..., target: _Optional[str] = ..., into: _Optional[bool] = ..., again: _Optional[bool] = ...) -> None: ...
 
 class RenameReply(_message.Message):
     __slots__ = ("path",)
@@ -512,7 +514,7 @@ class MountTable(_message.Message):
     def __init__(self, mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ...) -> None: ...
 
 class Mount(_message.Message):
-    __slots__ = ("path", "store_uri", "store_id", "root", "prefix", "read_only", "freshness_ms", "list_freshness_ms", "immutable", "direct_conf", "control", "pending")
+    __slots__ = ("path", "store_uri", "store_id", "root", "prefix", "read_only", "freshness_ms", "list_freshness_ms", "immutable", "direct_conf", "control", "pending", "commit_files", "unconditional")
     class DirectConfEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -532,6 +534,8 @@ class Mount(_message.Message):
     DIRECT_CONF_FIELD_NUMBER: _ClassVar[int]
     CONTROL_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FILES_FIELD_NUMBER: _ClassVar[int]
+    UNCONDITIONAL_FIELD_NUMBER: _ClassVar[int]
     path: str
     store_uri: str
     store_id: str
@@ -544,7 +548,9 @@ class Mount(_message.Message):
     direct_conf: _containers.ScalarMap[str, str]
     control: CacheControl
     pending: bool
-    def __init__(self, path: _Optional[str] = ..., store_uri: _Optional[str] = ..., store_id: _Optional[str] = ..., root: _Optional[str] = ..., prefix: _Optional[str] = ..., read_only: _Optional[bool] = ..., freshness_ms: _Optional[int] = ..., list_freshness_ms: _Optional[int] = ..., immutable: _Optional[_Iterable[str]] = ..., direct_conf: _Optional[_Mapping[str, str]] = ..., control: _Optional[_Union[CacheControl, _Mapping]] = ..., pending: _Optional[bool] = ...) -> None: ...
+    commit_files: _containers.RepeatedScalarFieldContainer[str]
+    unconditional: bool
+    def __init__(self, path: _Optional[str] = ..., store_uri: _Optional[str] = ..., store_id: _Optional[str] = ..., root: _Optional[str] = ..., prefix: _Optional[str] = ..., read_only: _Optional[bool] = ..., freshness_ms: _Optional[int] = ..., list_freshness_ms: _Optional[int] = ..., immutable: _Optional[_Iterable[str]] = ..., direct_conf: _Optional[_Mapping[str, str]] = ..., control: _Optional[_Union[CacheControl, _Mapping]] = ..., pending: _Optional[bool] = ..., commit_files: _Optional[_Iterable[str]] = ..., unconditional: _Optional[bool] = ...) -> None: ...
 
 class CacheControl(_message.Message):
     __slots__ = ("admission", "ttl_s", "quota_bytes", "reserve_bytes", "write")
