@@ -290,6 +290,13 @@ class NotPersisted(MillpondError):
     retriable = True
 
 
+class NotAWriter(MillpondError):
+    """Who asks is none of the mount's writers: the sidecar writes nothing for them."""
+
+    code = 37
+    status = "PERMISSION_DENIED"
+
+
 def _tree(root: type[MillpondError]) -> list[type[MillpondError]]:
     return [root, *(c for sub in root.__subclasses__() for c in _tree(sub))]
 

@@ -21,6 +21,7 @@ from millpond.cli import (
     persist,
     pin,
     refresh,
+    secret,
     serve,
     show,
     stacks,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 FAMILIES = (
     serve, mount, files, load, refresh, evict, pin, persist, explain, stats, doctor, show, change,
-    stacks,
+    stacks, secret,
 )  # fmt: skip
 PLUGINS = "millpond.commands"
 # Typer brings its own Click from some release on: the class is known by name alone.

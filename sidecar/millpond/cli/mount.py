@@ -16,7 +16,7 @@ from millpond.model.paths import parse_uri
 from millpond.model.records import pack_mounts
 from millpond.namespace.mounting import Mounts
 from millpond.namespace.mounts import Mount, canonical_uri, describe
-from millpond.namespace.options import CacheControl, WriteTypes
+from millpond.namespace.options import CacheControl, Writers, WriteTypes
 from millpond.namespace.pending.data import committed
 from millpond.namespace.pending.mounts import check_removable, held
 from millpond.under.registry import open_store
@@ -207,6 +207,7 @@ def _describe(mount: wire.Mount) -> dict[str, object]:
             CacheControl.from_wire(mount.control),
             WriteTypes.parse(",".join(mount.control.write)),
             tuple(mount.commit_files),
+            Writers(tuple(mount.control.writers)),
         )
     )  # fmt: skip
     return {**shown, "direct_conf": dict(mount.direct_conf)}

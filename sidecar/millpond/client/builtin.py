@@ -14,6 +14,7 @@ from millpond.errors import (
     MountNotFound,
     MountReadOnly,
     NotADirectory,
+    NotAWriter,
     NotSupported,
     PathNotFound,
     PermissionDenied,
@@ -35,6 +36,7 @@ _BUILTIN: dict[type[MillpondError], type[Exception]] = {
     AlreadyExists: FileExistsError,
     DirectoryNotEmpty: OSError,
     MountReadOnly: PermissionError,
+    NotAWriter: PermissionError,
     PermissionDenied: PermissionError,
     NotSupported: Unsupported,
 }

@@ -20,6 +20,7 @@ from millpond.errors import (
     AlreadyExists,
     InvalidSetting,
     IsADirectory,
+    NotAWriter,
     NotSupported,
     PathNotFound,
     SidecarUnavailable,
@@ -141,11 +142,21 @@ class Changes(AbstractFileSystem):  # type: ignore[misc]
             try:
                 ask(client)
                 return
+            except NotAWriter as e:
+                self.as_oneself(path, e)
             except SidecarUnavailable as e:
                 if not again:
                     raise
                 self.here().fallback("sidecar_gone", str(e))
         direct(*self.store_of(path))
+
+    def as_oneself(self, path: str, told: NotAWriter) -> None:
+        """Who is no writer of a mount changes its store with their own credentials, if they have
+        any. Raises what was told where that would go past pending data."""
+        process = self.here()
+        if process.dir.pending(path):
+            raise told
+        process.fallback("permission", str(told))
 
     def connected(self) -> LocalClient | None:
         """A connection of its own; None, and counted, where no sidecar answers."""
@@ -280,6 +291,11 @@ def _writer(
         return StagedWriter(
             client, fs.here().dir.path, path, overwrite=overwrite, write_type=write_type
         )
+    except NotAWriter as e:
+        client.close()
+        fs.as_oneself(path, e)
+        store, key = fs.store_of(path)
+        return DirectWriter(store, key, path, overwrite=overwrite)
     except BaseException:
         client.close()
         raise

@@ -240,6 +240,7 @@ def mount_of(row: MountRow, freshness_ms: int, list_freshness_ms: int) -> Mount:
         control=said.control,
         writes=said.writes,
         commit_files=said.commit_files,
+        writers=said.writers,
         direct_conf=direct_conf(row.store_uri, row.root, row.options),
         options=row.options,
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from millpond.errors import InvalidSetting, MountConflict, MountNotFound
 from millpond.model.globs import COMMIT_FILES, Globs, commit_files
 from millpond.model.paths import check_path, join, parent, store_path
-from millpond.namespace.options import TRUTH, CacheControl, WriteTypes
+from millpond.namespace.options import TRUTH, CacheControl, Writers, WriteTypes
 from millpond.store.parts import NO_LIMITS
 from millpond.units import format_duration_ms
 from millpond.wire import millpond_pb2 as wire
@@ -47,6 +47,7 @@ class Mount:
     writes: WriteTypes = field(default_factory=WriteTypes)
     commit_files: tuple[str, ...] = ()
     """Globs below the mount, instead of ``COMMIT_FILES``."""
+    writers: Writers = field(default_factory=Writers)
     direct_conf: Mapping[str, str] = field(default_factory=dict, hash=False)
     options: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
     """As given, secrets included: never shown, see ``shown_options``."""
@@ -113,6 +114,7 @@ class Mount:
     def to_wire(self, *, pending: bool = False) -> wire.Mount:
         control = self.control.to_wire()
         control.write.extend(self.writes.texts())
+        control.writers.extend(self.writers.names)
         return wire.Mount(
             path=self.path, store_uri=self.store_uri, store_id=self.store_id, root=self.root,
             prefix=self.prefix, read_only=self.read_only, freshness_ms=self.freshness_ms,
@@ -267,6 +269,7 @@ def describe(mount: Mount) -> dict[str, object]:
         "immutable": list(mount.immutable),
         "write": mount.writes.texts(),
         "commit_files": list(mount.commit_files or COMMIT_FILES),
+        "writers": list(mount.writers.names),
         **mount.control.describe(),
     }
 

@@ -15,18 +15,19 @@ from millpond.units import format_duration_ms, format_size, parse_duration_ms, p
 from millpond.wire import millpond_pb2 as wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import TypeVar
 
     T = TypeVar("T")
 
 OPTIONS = (
     "freshness", "list_freshness", "immutable", "read_only", "admission", "ttl", "quota", "reserve",
-    "write", "commit_files",
+    "write", "commit_files", "writers",
 )  # fmt: skip
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
+_WRITER = re.compile(r"\*|@?[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 THROUGH, ASYNC, AROUND = "through", "async", "around"
 """Written to the store before it is acknowledged; after; and to the store alone."""
 WRITE_TYPES = (THROUGH, ASYNC, AROUND)
@@ -73,6 +74,30 @@ class WriteTypes:
 
 
 @dataclass(frozen=True, slots=True)
+class Writers:
+    """Who may change the files of a mount, beside root and the sidecar's own user.
+
+    User names, uids, ``@group`` by name or gid, and names that a writer secret proves; ``*`` is
+    everybody who may use the sidecar.
+    """
+
+    names: tuple[str, ...] = ()
+
+    def allow(self, names: Collection[str]) -> bool:
+        """Whether one who is known by ``names`` is among them."""
+        return "*" in self.names or not set(names).isdisjoint(self.names)
+
+    @staticmethod
+    def parse(text: str) -> Writers:
+        """``etl, 1005, @analysts``. Raises ValueError."""
+        names = tuple(filter(None, re.split(r"[,;\s]+", text.strip())))
+        bad = next((n for n in names if _WRITER.fullmatch(n) is None), None)
+        if bad is not None or not names:
+            raise ValueError("user names, uids, @group or *, separated by commas")
+        return Writers(names)
+
+
+@dataclass(frozen=True, slots=True)
 class CacheControl:
     """How the files of a mount are cached."""
 
@@ -112,6 +137,7 @@ class MountOptions:
     control: CacheControl
     writes: WriteTypes
     commit_files: tuple[str, ...]
+    writers: Writers
     store: dict[str, str]
 
 
@@ -148,6 +174,7 @@ def parse_options(
         CacheControl(rules, limits),
         said("write", WriteTypes.parse, WriteTypes()),
         _globs(options.get("commit_files", "")),
+        said("writers", Writers.parse, Writers()),
         {k: v for k, v in options.items() if k not in OPTIONS},
     )
 

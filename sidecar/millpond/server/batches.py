@@ -76,6 +76,11 @@ class Batches:
         for batch, entries in pending.open_batches():
             self._open.add(batch, entries, clock())
 
+    def mount_of(self, ident: str) -> str:
+        """The path of the mount that a batch is in; "" for one that is not known."""
+        batch = self._journal.batch(ident)
+        return batch.mount if batch is not None else ""
+
     # The verbs.
 
     def begin(self, request: wire.BatchBeginRequest) -> wire.BatchBeginReply:

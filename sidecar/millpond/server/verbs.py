@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from millpond import __version__
 from millpond import metrics as m
 from millpond.errors import NotSupported
-from millpond.model.paths import staged
+from millpond.model.paths import check_path, staged
+from millpond.model.secrets import proven_name
 from millpond.model.sizes import (
     BLOCK_BYTES,
     INLINE_FILE_BYTES,
@@ -23,6 +24,7 @@ from millpond.server.batches import Batches
 from millpond.server.calls import Calls
 from millpond.server.core.session import Budget, Peer, Session
 from millpond.server.core.visitors import Visitors
+from millpond.server.rights import Rights
 from millpond.server.writing import Writing
 from millpond.wire import millpond_pb2 as wire
 
@@ -85,6 +87,8 @@ class Verbs:
         self._gid = cache_gid
         self._aliases = aliases
         self._token = store.token.encode()
+        self._control_token = store.control_token
+        self._rights = Rights()
         self._by_transport = {"unix": 0, "tcp": 0}
 
     # -- connections -------------------------------------------------------------------------
@@ -117,6 +121,8 @@ class Verbs:
         """Raises Unauthenticated, ProtocolMismatch."""
         asked = request.hello
         protocol = session.greet(asked.protocol_min, asked.protocol_max, asked.token, self._token)
+        if asked.secret:
+            session.prove(proven_name(self._control_token, asked.secret))
         self.metrics.add(m.REQUESTS, 1, "hello")
         if session.visitor is None:
             peer = session.peer
@@ -196,7 +202,7 @@ class Verbs:
         workers.submit(job, of=self._namespace.store_of(path) or None)
 
     def _batch(self, workers: Workers, call: Call, verb: str, request: wire.Request) -> None:
-        handler = partial(self._batch_verb, verb.removeprefix("batch_"))
+        handler = partial(self._batch_verb, verb)
         workers.submit(partial(self._in_thread, call, handler, getattr(request, verb)))
 
     def _in_thread(self, call: Call, handler: Callable[[Call, Any], bytes], request: Any) -> None:
@@ -289,6 +295,8 @@ class Verbs:
 
     def _write(self, verb: str, call: Call, request: Any) -> bytes:
         writing, reply = self.writing, wire.Reply(id=call.request)
+        if verb not in ("commit", "abort"):  # they were let in when they began
+            self._check_writer(call, writing.path_of(call.owner, verb, request))
         match verb:
             case "begin":
                 reply.begin.CopyFrom(writing.begin(call.owner, request))
@@ -308,12 +316,21 @@ class Verbs:
 
     def _batch_verb(self, verb: str, call: Call, request: Any) -> bytes:
         reply = wire.Reply(id=call.request)
-        made = getattr(self.batches, verb)(request)
-        if verb == "begin":
+        begin = verb == "batch_begin"
+        mount = request.path if begin else self.batches.mount_of(request.batch)
+        self._check_writer(call, mount)
+        made = getattr(self.batches, verb.removeprefix("batch_"))(request)
+        if begin:
             reply.batch_begin.CopyFrom(made)
         else:
             reply.done.SetInParent()
         return replies.encode(reply)
+
+    def _check_writer(self, call: Call, path: str) -> None:
+        """Raises NotAWriter; who is named by no mount's writers changes nothing in it."""
+        mount = self._namespace.table.find(check_path(path)) if path else None
+        if mount is not None:
+            self._rights.check(mount, call.connection.session.peer)
 
     def _invalidate(self, call: Call, request: wire.InvalidateRequest) -> bytes:
         self._namespace.invalidate(request.paths, tree=request.tree)

@@ -29,7 +29,7 @@ from millpond.store.scrub import Scrubber
 from millpond.store.space import Space, Victim, block_key, meta_key
 from millpond.store.staging import Staging
 from millpond.store.stats import StoreStats
-from millpond.store.tree import FILE_MODE, PRIVATE_MODE, Tree
+from millpond.store.tree import Tree
 from millpond.store.volumes import Volumes
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 SNAPSHOT_EVERY_S = 60.0
 LOOK_EVERY_S = 1.0
-_TOKENS = {"token": FILE_MODE, "control.token": PRIVATE_MODE}
 
 
 class BlockStore:
@@ -81,7 +80,7 @@ class BlockStore:
         self._node_lock = threading.Lock()
         self._node = node.load_or_make(tree, capacity_bytes, aliases, self._statvfs)
         self.node_id = self._node["node.id"]
-        self._tokens = {name: node.load_token(tree, name, mode) for name, mode in _TOKENS.items()}
+        self._tokens = node.load_tokens(tree)
         self._epochs = Epochs(tree)
         capacity = int(self._node["capacity"])
         self._space = Space(chosen, capacity, high, low, self._statvfs)
@@ -203,7 +202,7 @@ class BlockStore:
             self.publish_node()
         for name, token in self._tokens.items():
             if not (self.directory / name).exists():
-                self._tree.replace(name, token.encode(), durable=True, mode=_TOKENS[name])
+                self._tree.replace(name, token.encode(), durable=True, mode=node.TOKENS[name])
         if self._mounts is not None and not (self.directory / "mounts").exists():
             self._tree.replace("mounts", self._mounts)
         for heal in self._others:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import pwd
 import re
 import secrets
 import socket
@@ -10,15 +12,19 @@ import uuid
 from typing import TYPE_CHECKING
 
 from millpond.errors import Corrupt, InvalidRequest, UnknownFormat
+from millpond.model.secrets import is_name, writer_secret
+from millpond.store.tree import FILE_MODE, PRIVATE_MODE
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from millpond.store.tree import Tree
 
 FORMAT = 1
+WRITER_SECRET = "writer.secret"
+"""Of this process's own user."""
+TOKENS = {"token": FILE_MODE, "control.token": PRIVATE_MODE, WRITER_SECRET: PRIVATE_MODE}
 FIRST_SHARE = 0.80  # of the disks' free space, at first start
 _TOKEN = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -95,7 +101,24 @@ def load_or_make(
     return values
 
 
-def load_token(tree: Tree, name: str, mode: int) -> str:
+def load_tokens(tree: Tree) -> dict[str, str]:
+    """What the files of ``TOKENS`` hold, each made where there is no sound one."""
+    found = {name: _load_token(tree, name, TOKENS[name]) for name in ("token", "control.token")}
+    secret = writer_secret(found["control.token"], user_name(os.geteuid()))
+    tree.replace(WRITER_SECRET, secret.encode(), durable=True, mode=TOKENS[WRITER_SECRET])
+    return {**found, WRITER_SECRET: secret}
+
+
+def user_name(uid: int) -> str:
+    """A user's name; its number where it has none, or one that no writer can have."""
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+    return name if is_name(name) else str(uid)
+
+
+def _load_token(tree: Tree, name: str, mode: int) -> str:
     """The token in a file of the cache dir, made where there is no sound one."""
     with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
         token = (tree.directory / name).read_text().strip()

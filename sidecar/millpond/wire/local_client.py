@@ -33,13 +33,15 @@ class LocalClient:
     or says nothing for ``silence_s``.
     """
 
-    def __init__(self, sock: socket.socket, token: str = "", silence_s: float = SILENCE_S) -> None:
+    def __init__(
+        self, sock: socket.socket, token: str = "", silence_s: float = SILENCE_S, secret: str = ""
+    ) -> None:
         self._sock = sock
         self._lock = threading.Lock()
         self._last = 0
         sock.settimeout(silence_s)
         try:
-            self.hello = self._greet(token)
+            self.hello = self._greet(token, secret)
         except BaseException:
             self.close()
             raise
@@ -62,9 +64,9 @@ class LocalClient:
 
     @classmethod
     def connect_tcp(
-        cls, host: str, port: int, token: str, *, silence_s: float = SILENCE_S
+        cls, host: str, port: int, token: str, *, silence_s: float = SILENCE_S, secret: str = ""
     ) -> LocalClient:
-        """Connect over TCP with the token of the cache directory."""
+        """Connect over TCP with the token of the cache directory, and to write with a secret."""
         try:
             sock = socket.create_connection((host, port), timeout=silence_s)
         except OSError as e:
@@ -74,7 +76,7 @@ class LocalClient:
                 remedy="Start it with 'millpond serve'",
             ) from e
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return cls(sock, token, silence_s)
+        return cls(sock, token, silence_s, secret)
 
     def close(self) -> None:
         self._sock.close()
@@ -203,10 +205,10 @@ class LocalClient:
 
     # -- frames ------------------------------------------------------------------------------
 
-    def _greet(self, token: str) -> wire.HelloReply:
+    def _greet(self, token: str, secret: str) -> wire.HelloReply:
         hello = wire.HelloRequest(
             protocol_min=PROTOCOL_MIN, protocol_max=PROTOCOL_MAX, client=f"python {__version__}",
-            token=token.encode(), monotonic_ns=time.monotonic_ns(),
+            token=token.encode(), secret=secret.encode(), monotonic_ns=time.monotonic_ns(),
         )  # fmt: skip
         reply = self._one(hello=hello).hello
         if not PROTOCOL_MIN <= reply.protocol <= PROTOCOL_MAX:

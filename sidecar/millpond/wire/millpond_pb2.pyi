@@ -149,20 +149,22 @@ class Error(_message.Message):
     def __init__(self, code: _Optional[int] = ..., problem: _Optional[str] = ..., cause: _Optional[str] = ..., remedy: _Optional[str] = ..., retriable: _Optional[bool] = ...) -> None: ...
 
 class HelloRequest(_message.Message):
-    __slots__ = ("protocol_min", "protocol_max", "client", "token", "monotonic_ns", "boot_id")
+    __slots__ = ("protocol_min", "protocol_max", "client", "token", "monotonic_ns", "boot_id", "secret")
     PROTOCOL_MIN_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_MAX_FIELD_NUMBER: _ClassVar[int]
     CLIENT_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     MONOTONIC_NS_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
     protocol_min: int
     protocol_max: int
     client: str
     token: bytes
     monotonic_ns: int
     boot_id: bytes
-    def __init__(self, protocol_min: _Optional[int] = ..., protocol_max: _Optional[int] = ..., client: _Optional[str] = ..., token: _Optional[bytes] = ..., monotonic_ns: _Optional[int] = ..., boot_id: _Optional[bytes] = ...) -> None: ...
+    secret: bytes
+    def __init__(self, protocol_min: _Optional[int] = ..., protocol_max: _Optional[int] = ..., client: _Optional[str] = ..., token: _Optional[bytes] = ..., monotonic_ns: _Optional[int] = ..., boot_id: _Optional[bytes] = ..., secret: _Optional[bytes] = ...) -> None: ...
 
 class HelloReply(_message.Message):
     __slots__ = ("protocol", "version", "node_id", "aliases", "monotonic_ns", "boot_id", "cache_dir")
@@ -553,18 +555,20 @@ class Mount(_message.Message):
     def __init__(self, path: _Optional[str] = ..., store_uri: _Optional[str] = ..., store_id: _Optional[str] = ..., root: _Optional[str] = ..., prefix: _Optional[str] = ..., read_only: _Optional[bool] = ..., freshness_ms: _Optional[int] = ..., list_freshness_ms: _Optional[int] = ..., immutable: _Optional[_Iterable[str]] = ..., direct_conf: _Optional[_Mapping[str, str]] = ..., control: _Optional[_Union[CacheControl, _Mapping]] = ..., pending: _Optional[bool] = ..., commit_files: _Optional[_Iterable[str]] = ..., unconditional: _Optional[bool] = ...) -> None: ...
 
 class CacheControl(_message.Message):
-    __slots__ = ("admission", "ttl_s", "quota_bytes", "reserve_bytes", "write")
+    __slots__ = ("admission", "ttl_s", "quota_bytes", "reserve_bytes", "write", "writers")
     ADMISSION_FIELD_NUMBER: _ClassVar[int]
     TTL_S_FIELD_NUMBER: _ClassVar[int]
     QUOTA_BYTES_FIELD_NUMBER: _ClassVar[int]
     RESERVE_BYTES_FIELD_NUMBER: _ClassVar[int]
     WRITE_FIELD_NUMBER: _ClassVar[int]
+    WRITERS_FIELD_NUMBER: _ClassVar[int]
     admission: _containers.RepeatedScalarFieldContainer[str]
     ttl_s: int
     quota_bytes: int
     reserve_bytes: int
     write: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, admission: _Optional[_Iterable[str]] = ..., ttl_s: _Optional[int] = ..., quota_bytes: _Optional[int] = ..., reserve_bytes: _Optional[int] = ..., write: _Optional[_Iterable[str]] = ...) -> None: ...
+    writers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, admission: _Optional[_Iterable[str]] = ..., ttl_s: _Optional[int] = ..., quota_bytes: _Optional[int] = ..., reserve_bytes: _Optional[int] = ..., write: _Optional[_Iterable[str]] = ..., writers: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class MountAddRequest(_message.Message):
     __slots__ = ("path", "store_uri", "options", "unchecked")

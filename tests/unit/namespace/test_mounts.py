@@ -18,7 +18,7 @@ from millpond.namespace.mounts import (
     describe,
     direct_conf,
 )
-from millpond.namespace.options import parse_options
+from millpond.namespace.options import Writers, parse_options
 from millpond.namespace.places import split, stamp_path
 
 VECTORS = json.loads((Path(__file__).parents[2] / "contract/vectors/mounts.json").read_text())
@@ -168,3 +168,25 @@ def test_a_path_has_one_mount() -> None:
         check_new(table, "/a", "s3a://bucket")
     with pytest.raises(MountConflict, match="to s3a://bucket"):
         check_new(table, "/a", "s3a://other")
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "allowed"),
+    [
+        ("etl", {"etl"}, True),
+        ("etl, 1005 @analysts", {"7", "@analysts"}, True),
+        ("1005", {"1005", "anna"}, True),
+        ("etl", {"@etl"}, False),
+        ("etl", set(), False),
+        ("*", set(), True),
+    ],
+)
+def test_writers(text: str, names: set[str], allowed: bool) -> None:
+    assert Writers.parse(text).allow(names) is allowed
+    assert not Writers().allow(names)
+
+
+@pytest.mark.parametrize("text", ["", " , ", "a b/c", "**", "@", "é", "etl:0"])
+def test_writers_that_name_nobody(text: str) -> None:
+    with pytest.raises(InvalidSetting, match="option writers of mount /m"):
+        parse_options("/m", {"writers": text}, freshness_ms=0, list_freshness_ms=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from millpond.errors import Overloaded, ProtocolMismatch, Unauthenticated
@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """What the kernel says of the other end. ``uid`` and ``pid`` are None where it can't say."""
+    """What the kernel says of the other end. ``uid`` and ``pid`` are None where it can't say.
+
+    ``name`` is what a writer secret proved.
+    """
 
     uid: int | None = None
     gids: frozenset[int] = frozenset()
     pid: int | None = None
+    name: str | None = None
 
     def may_connect(self, own_uid: int, cache_gid: int) -> bool:
         """Root, the sidecar's own user, and members of the cache directory's group may."""
@@ -77,6 +81,16 @@ class Session:
             )
         self.protocol = agreed
         return agreed
+
+    def prove(self, name: str | None) -> None:
+        """The peer has shown the secret of a writer. Raises Unauthenticated where it is none."""
+        if name is None:
+            raise Unauthenticated(
+                "the writer secret is wrong",
+                cause="it proves no name to this sidecar",
+                remedy="Make it anew with `millpond writer-secret NAME` (fs.cache.secret.file)",
+            )
+        self.peer = replace(self.peer, name=name)
 
     def admit(self, request: int) -> None:
         """Take a request in hand. Raises Overloaded; a number already in hand is refused too."""

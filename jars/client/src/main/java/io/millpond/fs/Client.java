@@ -44,6 +44,7 @@ final class Client {
     private static final int THREADS = 32;
 
     private final List<Path> candidates;
+    private final Path secretFile;
     private final long windowBytes;
     private final Counters counters = new Counters();
     private final Touches touches = new Touches();
@@ -59,6 +60,7 @@ final class Client {
 
     private Client(ClientConf conf) {
         this.candidates = conf.directories();
+        this.secretFile = conf.secretFile();
         this.windowBytes = conf.windowBytes();
         this.sidecar =
                 new Sidecar(
@@ -97,7 +99,8 @@ final class Client {
     /** The client of what {@code conf} names: one per directory, or other node, and process. */
     static Client of(ClientConf conf) {
         Path directory = conf.directory().toAbsolutePath().normalize();
-        List<Object> key = List.of(directory, conf.sidecar(), conf.sidecarToken());
+        String secret = String.valueOf(conf.secretFile());
+        List<Object> key = List.of(directory, conf.sidecar(), conf.sidecarToken(), secret);
         Client client = SHARED.computeIfAbsent(key, named -> new Client(conf));
         client.reporter.start();
         return client;
@@ -303,15 +306,20 @@ final class Client {
         CacheDir open = dir();
         NodeProperties node = open.node();
         Path directory = open.path();
-        Path token = directory.resolve("token");
-        byte[] secret = Files.isReadable(token) ? Files.readAllBytes(token) : new byte[0];
+        Path secret = secretFile == null ? directory.resolve("writer.secret") : secretFile;
         return new Endpoint(
                 node.socket().isEmpty() ? null : directory.resolve(node.socket()),
                 node.tcpHost(),
                 node.tcpPort(),
-                new String(secret, StandardCharsets.US_ASCII)
-                        .trim()
-                        .getBytes(StandardCharsets.US_ASCII));
+                shown(directory.resolve("token")),
+                shown(secret));
+    }
+
+    /** What a file of a token has; empty where this process may not read it. */
+    private static byte[] shown(Path file) throws IOException {
+        String text =
+                Files.isReadable(file) ? Files.readString(file, StandardCharsets.US_ASCII) : "";
+        return text.trim().getBytes(StandardCharsets.US_ASCII);
     }
 
     /** What Hello says about this process. */

@@ -43,6 +43,13 @@ public final class ClientConf {
     public static final String WRITE_TYPE = "fs.cache.write.type";
 
     /**
+     * The file with this engine's writer secret, as {@code millpond writer-secret} prints it; needed
+     * where there are no Unix sockets. Default: the cache directory's {@code writer.secret}, which
+     * the sidecar's own user can read.
+     */
+    public static final String SECRET_FILE = "fs.cache.secret.file";
+
+    /**
      * Without a byte for this long, a call is given up and its read goes to the store. Default: 400;
      * for another node's sidecar 2000.
      */
@@ -95,6 +102,7 @@ public final class ClientConf {
     private final boolean prepare;
     private final MountTable mounts;
     private final String writeType;
+    private final Path secretFile;
 
     private ClientConf(Configuration conf, Map<String, String> environment, Path home)
             throws InvalidSettingException {
@@ -115,6 +123,8 @@ public final class ClientConf {
         prepare = conf.getBoolean(PREPARE, true);
         mounts = MountList.parse(MOUNTS, conf.getTrimmed(MOUNTS, ""));
         writeType = writeType(conf.getTrimmed(WRITE_TYPE, ""));
+        String secret = conf.getTrimmed(SECRET_FILE, "");
+        secretFile = secret.isEmpty() ? null : secretFile(secret);
     }
 
     /** Reads the settings; InvalidSetting names the key and what is allowed. */
@@ -182,6 +192,11 @@ public final class ClientConf {
         return writeType;
     }
 
+    /** The file of the writer secret; null: that in the cache directory. */
+    Path secretFile() {
+        return secretFile;
+    }
+
     boolean prepare() {
         return prepare;
     }
@@ -207,6 +222,17 @@ public final class ClientConf {
                 WRITE_TYPE + " is '" + text + "'",
                 "allowed: " + String.join(", ", WRITE_TYPES),
                 "Correct or leave out the setting");
+    }
+
+    private static Path secretFile(String text) throws InvalidSettingException {
+        Path file = Paths.get(text);
+        if (!Files.isReadable(file)) {
+            throw new InvalidSettingException(
+                    "setting " + SECRET_FILE + " is '" + text + "'",
+                    "this process can't read such a file",
+                    "Write what 'millpond writer-secret NAME' prints there, readable by this user");
+        }
+        return file;
     }
 
     private static String address(String text) throws InvalidSettingException {

@@ -37,7 +37,8 @@ public enum ErrorCode {
     PENDING_UNREACHABLE(33, "PendingUnreachable", true, PendingUnreachableException::new),
     DATA_LOST(34, "DataLost", false, DataLostException::new),
     BATCH_ENDED(35, "BatchEnded", false, BatchEndedException::new),
-    NOT_PERSISTED(36, "NotPersisted", true, NotPersistedException::new);
+    NOT_PERSISTED(36, "NotPersisted", true, NotPersistedException::new),
+    NOT_A_WRITER(37, "NotAWriter", false, NotAWriterException::new);
 
     private static final ErrorCode[] BY_CODE = new ErrorCode[values().length + 1];
 

@@ -11,23 +11,30 @@ import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Where the sidecar listens, as {@code node.properties} and {@code token} say. */
+/** Where the sidecar listens, as {@code node.properties} says, and what it is shown. */
 public final class Endpoint {
     private final Path socket;
     private final String host;
     private final int port;
     private final byte[] token;
+    private final byte[] secret;
 
     /** {@code socket} may be null, {@code port} 0: then that way is not there. */
-    public Endpoint(Path socket, String host, int port, byte[] token) {
+    public Endpoint(Path socket, String host, int port, byte[] token, byte[] secret) {
         this.socket = socket;
         this.host = host;
         this.port = port;
         this.token = token.clone();
+        this.secret = secret.clone();
     }
 
     byte[] token() {
         return token.clone();
+    }
+
+    /** Proves a writer's name; empty where this process has none. */
+    byte[] secret() {
+        return secret.clone();
     }
 
     /** Connects: by Unix socket where this Java has them, else by loopback TCP. Blocks. */

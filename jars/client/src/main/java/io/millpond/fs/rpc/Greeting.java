@@ -65,6 +65,7 @@ final class Greeting {
                         .setProtocolMax(PROTOCOL_MAX)
                         .setClient(identity.name())
                         .setToken(ByteString.copyFrom(endpoint.token()))
+                        .setSecret(ByteString.copyFrom(endpoint.secret()))
                         .setMonotonicNs(before)
                         .setBootId(ByteString.copyFrom(identity.bootId()));
         Wire.Reply reply = made.hello(Wire.Request.newBuilder().setHello(hello).build());

@@ -42,6 +42,7 @@ final class RemoteErrors {
             case BATCH_ENDED:
             case NOT_PERSISTED:
                 return null;
+            case NOT_A_WRITER:
             case PERMISSION_DENIED:
                 return Fallback.PERMISSION;
             case STORE_UNAVAILABLE:

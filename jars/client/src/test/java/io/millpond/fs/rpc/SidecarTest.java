@@ -46,7 +46,7 @@ final class SidecarTest {
 
     private Sidecar sidecar() {
         return new Sidecar(
-                () -> new Endpoint(null, "127.0.0.1", peer.port(), "secret".getBytes()),
+                () -> new Endpoint(null, "127.0.0.1", peer.port(), "secret".getBytes(), new byte[0]),
                 new ScriptedPeer.Here(greeted::incrementAndGet),
                 counters,
                 System::nanoTime,
