@@ -1,4 +1,4 @@
-"""Writes the tables of ``build/bench`` into docs/benchmarks.md."""
+"""Writes the tables of ``build/bench`` into docs/benchmarks.md; the others there stay."""
 
 from __future__ import annotations
 
@@ -15,19 +15,26 @@ if TYPE_CHECKING:
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 MARK = "<!-- figures -->"
+_HEADING = "## Figures: "
 
 
-def sections(folder: Path) -> str:
-    """A heading, the machine and the table of each measurement found."""
-    out = []
+def sections(folder: Path) -> dict[str, str]:
+    """Heading, machine and table of each measurement found, by its name."""
+    out = {}
     for path in sorted(folder.glob("*.json")):
         table = path.with_suffix(".md")
         machine = json.loads(path.read_text()).get("machine", {})
         if not table.exists() or machine.get("quick"):
             continue
         about = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in machine.items())
-        out.append(f"## Figures: {path.stem}\n{about}.\n\n{table.read_text()}")
-    return "\n".join(out)
+        out[path.stem] = f"{_HEADING}{path.stem}\n{about}.\n\n{table.read_text().strip()}\n"
+    return out
+
+
+def published(page: str) -> dict[str, str]:
+    """The sections that stand on the page."""
+    _, *standing = page.partition(MARK)[2].split(_HEADING)
+    return {s.partition("\n")[0]: f"{_HEADING}{s.strip()}\n" for s in standing}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,8 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not found:
         print(f"no figures in {BUILD}: run make bench first", file=sys.stderr)
         return 1
-    head, mark, _ = PAGE.read_text().partition(MARK)
-    PAGE.write_text(f"{head}{mark or MARK}\n{found}")
+    page = PAGE.read_text()
+    every = published(page) | found
+    tables = "\n".join(every[name] for name in sorted(every))
+    PAGE.write_text(f"{page.partition(MARK)[0]}{MARK}\n{tables}")
     print(f"written: {PAGE}")
     return 0
 

@@ -21,9 +21,10 @@ from millpond.model.sizes import MIB
 from millpond.settings import Settings
 from millpond.wire import millpond_pb2 as wire
 from tests.fixtures.sidecar import LoopSidecar, cached
+from tests.fixtures.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from millpond.wire.local_client import LocalClient
@@ -84,6 +85,11 @@ def fill(client: LocalClient, path: str) -> wire.FileInfo:
 
 def present(client: LocalClient, path: str) -> int:
     return sum(p.cached_bytes for p in client.locate(path, 0, 1 << 40).locations)
+
+
+def part_bytes(sidecar: LoopSidecar, mount: str) -> int:
+    """What the blocks of a mount take."""
+    return sidecar.control.stats().part_bytes[mount]
 
 
 def metric(sidecar: LoopSidecar, beginning: str) -> float:
@@ -240,7 +246,7 @@ def test_a_mount_stays_within_its_quota_and_keeps_its_reserve(tmp_path: Path, tr
         said = sidecar.control.mount_add("/keep", f"file://{tree}/t", keep).control
         assert (said.quota_bytes, said.reserve_bytes) == (30 * MIB, 20 * MIB)
         # What was cached before is found to be the mount's.
-        await_true(lambda: sidecar.control.stats().part_bytes["/keep"] >= len(CONTENT))
+        eventually("it is all counted", lambda: part_bytes(sidecar, "/keep") >= len(CONTENT))
         sidecar.control.mount_add("/m", f"file://{tree}", {"admission": "admit glob=big; bypass"})
         fill(client, "/m/big")
         fill(client, "/m/big")
@@ -252,7 +258,7 @@ def test_a_mount_stays_within_its_quota_and_keeps_its_reserve(tmp_path: Path, tr
         sidecar.control.mount_remove("/m")
         sidecar.control.mount_add("/m", f"file://{tree}", {"quota": "24MiB"})
         fill(client, "/m/big")
-        await_true(lambda: sidecar.control.stats().part_bytes["/m"] <= 24 * MIB)
+        eventually("it keeps its quota", lambda: part_bytes(sidecar, "/m") <= 24 * MIB)
         assert present(client, "/keep/a.parquet") == len(CONTENT)
 
 
@@ -268,17 +274,11 @@ def test_what_nobody_reads_within_its_ttl_is_freed(sidecar: LoopSidecar, tree: P
             client.report(touches=[wire.Touch(file_id=info.file_id, block=1, reads=1)])
             time.sleep(0.1)
         assert 2 * MIB < present(client, "/m/a.parquet") < 3 * MIB  # the block that is read
-        await_true(lambda: present(client, "/m/a.parquet") == 0)
+        eventually("its TTL has passed", lambda: present(client, "/m/a.parquet") == 0)
         assert present(client, "/m/dim") == 0
         assert present(client, "/stays/small") == 5
-        await_true(lambda: sidecar.control.stats().counters["expired_blocks"] == 2)
-
-
-def await_true(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
+        expired = "millpond_expired_blocks_total"
+        eventually("both blocks are counted", lambda: metric(sidecar, expired) == 2)
 
 
 def test_the_scrubber_finds_what_the_disk_lost(
@@ -296,8 +296,9 @@ def test_the_scrubber_finds_what_the_disk_lost(
         file.seek(-1, os.SEEK_CUR)
         file.write(bytes([byte ^ 16]))
     with served(directory, scrub_rate_bytes=1 << 30) as sidecar, sidecar.client() as client:
-        await_true(lambda: not rotten.exists())
-        await_true(lambda: metric(sidecar, "millpond_scrubbed_bytes_total") >= 2 * MIB)
+        eventually("the block is removed", lambda: not rotten.exists())
+        scrubbed = "millpond_scrubbed_bytes_total"
+        eventually("all was looked at", lambda: metric(sidecar, scrubbed) >= 2 * MIB)
         assert sound.exists()
         assert sidecar.control.stats().counters["corrupt_pages"] == 1
         monkeypatch.setenv("MILLPOND_DIR", str(directory))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,9 +21,10 @@ from millpond.model.sizes import BLOCK_BYTES, MIB
 from millpond.server.shell import HOLD_S
 from millpond.settings import Settings
 from tests.fixtures.sidecar import LoopSidecar
+from tests.fixtures.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 SMALL = b"small\n"
@@ -52,15 +54,9 @@ def sidecar(tmp_path: Path, data: Path) -> Iterator[LoopSidecar]:
         running.control.mount_add("/data", f"file://{data}")
         with running.client() as client:
             for name in ("a", "b", "c", "small"):
-                until(lambda name=name: client.stat(f"/data/{name}", force=True).file_id != b"")
+                asked = partial(client.stat, f"/data/{name}", force=True)
+                eventually("it is old enough to have an id", lambda ask=asked: ask().file_id)
         yield running
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def fs(sidecar: LoopSidecar) -> CacheFileSystem:
@@ -90,11 +86,12 @@ def test_reads_are_told_once_and_then_there_is_silence(sidecar: LoopSidecar) -> 
         assert len(warm.cat("/data/a")) == BLOCK_BYTES
     assert warm.cat("/data/small") == SMALL
     hits = 3 * BLOCK_BYTES
-    until(lambda: told(sidecar, "hit_bytes") >= hits)
-    until(lambda: told(sidecar, "opens") == 4)
+    eventually("told", lambda: told(sidecar, "hit_bytes") >= hits)
+    eventually("told", lambda: told(sidecar, "opens") == 4)
     assert told(sidecar, "hit_bytes") == warm.counters["hit_bytes"]
     assert told(sidecar, "hit_reads") == warm.counters["hit_reads"]
-    until(lambda: not any(isinstance(t, threading.Timer) for t in threading.enumerate()))
+    threads = threading.enumerate
+    eventually("told all", lambda: not any(isinstance(t, threading.Timer) for t in threads()))
     assert 1 <= reports(sidecar) <= 4, "batches, and no report of the report"
 
 
@@ -116,11 +113,11 @@ def test_what_a_fill_brought_ahead_is_no_hit(sidecar: LoopSidecar) -> None:
 def test_a_block_that_python_reads_is_not_the_next_to_go(sidecar: LoopSidecar) -> None:
     first, second, third = (fill(sidecar, name) for name in "abc")
     held = time.monotonic() + HOLD_S  # until then what was filled stays, whoever reads it
-    until(lambda: time.monotonic() > held)
+    eventually("not held any more", lambda: time.monotonic() > held)
     fs(sidecar).cat("/data/a", start=0, end=10)
-    until(lambda: told(sidecar, "hit_reads") > 0)
+    eventually("told", lambda: told(sidecar, "hit_reads") > 0)
     fill(sidecar, "d")
-    until(lambda: told(sidecar, "evicted_blocks") > 0)
+    eventually("told", lambda: told(sidecar, "evicted_blocks") > 0)
     assert [p.exists() for p in (first, second, third)] == [True, False, True]
 
 
@@ -129,7 +126,7 @@ def test_misses_are_counted_by_why_a_block_was_not_here(sidecar: LoopSidecar) ->
         return {labels[0]: n for labels, n in sidecar.sidecar.metrics.values(m.MISSES).items()}
 
     places = {name: fill(sidecar, name) for name in "abcd"}  # there is room for three
-    until(lambda: told(sidecar, "evicted_blocks") == 1)
+    eventually("told", lambda: told(sidecar, "evicted_blocks") == 1)
     assert reasons() == {"never_read": 4}
     [gone] = [name for name, place in places.items() if not place.exists()]
     fill(sidecar, gone)
@@ -149,7 +146,7 @@ def test_a_program_that_reads_and_ends_is_counted(sidecar: LoopSidecar) -> None:
         [sys.executable, "-W", "error", "-c", SCRIPT], env=environment, check=False
     )
     assert done.returncode == 0
-    until(lambda: told(sidecar, "hit_bytes") == 1000)
+    eventually("told", lambda: told(sidecar, "hit_bytes") == 1000)
     assert time.monotonic() - began < 15
 
 
@@ -172,5 +169,5 @@ def test_a_fork_in_mid_report_hangs_nobody(sidecar: LoopSidecar) -> None:
     assert mine.recv() is True
     worker.join(30)
     assert worker.exitcode == 0
-    until(lambda: told(sidecar, "hit_bytes") >= 1000)
+    eventually("told", lambda: told(sidecar, "hit_bytes") >= 1000)
     assert told(sidecar, "hit_bytes") <= 1014
