@@ -16,7 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.tests.abstract import AbstractFixtures, AbstractGetTests
 
 from millpond.client import CacheFileSystem
-from tests.fixtures.loader import Dataset, fetch
+from tests.fixtures.loader import Dataset, Items, fetch
 from tests.fixtures.python_client import PythonSite
 from tests.fixtures.sidecar import ProcessSidecar
 
@@ -142,6 +142,22 @@ class TestGet(AbstractFixtures, AbstractGetTests):  # type: ignore[misc]
     @pytest.fixture
     def fs_path(self) -> str:
         return "/f"
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_pytorch(fs: CacheFileSystem, site: PythonSite, method: str) -> None:
+    loading = pytest.importorskip("torch.utils.data", reason="PyTorch is not installed")
+    urls = [f"cache:///m/table/part-{part}.parquet" for part in range(2)]
+    assert sum(len(fs.cat(url)) for url in urls), "all of it is cached"
+    before = site.store_calls().get
+    with fs.open(urls[0]) as first, fs.open(urls[1]) as second:
+        items = Items(Dataset(fs, urls, [first, second]))
+        loader = loading.DataLoader(
+            items, batch_size=None, shuffle=True, num_workers=2, multiprocessing_context=method
+        )
+        found = [number for item in loader for number in item.tolist()]
+    assert sorted(found) == list(range(2 * ROWS))
+    assert site.store_calls().get == before
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
