@@ -15,6 +15,7 @@ from millpond.model import block, paths, records
 
 OUT = Path(__file__).parent.parent / "tests/contract/vectors"
 VERSION = "9b2cf535f27731c974343645a3985328:12"
+BORN = "born:000102030405060708090a0b0c0d0e0f"
 BOOT = bytes(range(16))
 
 
@@ -50,11 +51,11 @@ def path_vectors() -> dict[str, object]:
                 "meta": paths.meta_name(paths.path_hash(s)),
                 "dir": paths.dir_name(paths.path_hash(s)),
                 "epoch_slot": paths.epoch_slot(paths.path_hash(s)),
-                "version": VERSION,
-                "file_id": paths.file_id(s, VERSION).hex(),
-                "block_3": paths.block_name(paths.file_id(s, VERSION), 3),
+                "version": version,
+                "file_id": paths.file_id(s, version).hex(),
+                "block_3": paths.block_name(paths.file_id(s, version), 3),
             }
-            for s in stores
+            for s, version in [*((s, VERSION) for s in stores), (stores[0], BORN)]
         ],
     }
 
@@ -68,13 +69,12 @@ def layout_vectors() -> dict[str, object]:
         store_path, fid, "etag:5", 5, 1_700_000_000_123, 10**15, BOOT, False, b"\0\1", b"hello"
     )
     large = records.Meta(store_path, fid, "etag:200000", 200_000, -1, 0, BOOT, True)
-    born = "born:000102030405060708090a0b0c0d0e0f"
-    born_id = paths.file_id(store_path, born)
+    born_id = paths.file_id(store_path, BORN)
     pending = records.Meta(
-        store_path, born_id, born, 70_000, 1_700_000_000_123, 10**15, BOOT, pending=True
+        store_path, born_id, BORN, 70_000, 1_700_000_000_123, 10**15, BOOT, pending=True
     )
     persisted = records.Meta(
-        store_path, born_id, born, 3, 1_700_000_000_123, 10**15, BOOT,
+        store_path, born_id, BORN, 3, 1_700_000_000_123, 10**15, BOOT,
         content=b"abc", store_version="etag:3",
     )  # fmt: skip
     stamp = records.DirStamp("0123456789abcdef/bucket/a b", 2**62, 12345, BOOT)

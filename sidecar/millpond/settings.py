@@ -245,6 +245,10 @@ class Settings:
         _duration(100, 86_400_000), 600_000,
         "After how long without a call an open batch is dropped, with its files.",
     )  # fmt: skip
+    staging_idle_ms: int = _setting(
+        _duration(1000, 30 * 86_400_000), 86_400_000,
+        "After how long without a call a staging area is dropped, with its files.",
+    )  # fmt: skip
     freshness_ms: int = _setting(
         _duration(0, 86_400_000), 30_000,
         "How old the knowledge behind an open may be, on mounts that do not say.",

@@ -13,6 +13,7 @@ import pytest
 
 from millpond.errors import BatchEnded, Conflict, NoSpace
 from millpond.namespace.database import PENDING_SCHEMA, PLAIN_SCHEMA, Database
+from millpond.namespace.pending.areas import Changes, Name
 from millpond.namespace.pending.records import (
     Alias,
     Batch,
@@ -270,6 +271,24 @@ class JournalContract(ABC):
         [gone] = journal.record([removal("a", entry.version)])
         assert journal.settle(gone.seq, State.DIRTY, ABSENT)
         assert self.open().load().aliases == []
+
+    def test_names_change_with_what_is_recorded(self, journal: Journal) -> None:
+        top = Name(1, 0, "out/_temporary", held=True, place="store/bucket", mount="/m")
+        task, file = Name(2, 1, "task"), Name(3, 2, "part", born(), 5, 1_000)
+        journal.record([], Changes(put=[top, task, file]))
+        assert self.open().load().names == [top, task, file]
+
+        moved = replace(task, name="task_0")
+        journal.record([], Changes(put=[moved]))
+        left = file.entry("/m", "store/bucket", "out/part")
+        stands = journal.record([replace(left, batch=new_id(), expect=ABSENT)])
+        refused = replace(left, batch=new_id(), expect="another")
+        with pytest.raises(Conflict):
+            journal.record([refused], Changes(gone=[top, moved, file]))
+        assert self.open().load().names == [top, moved, file]
+        assert self.open().load().entries == stands
+        journal.record([], Changes(gone=[top, moved, file]))
+        assert self.open().load().names == []
 
 
 class TestSqlite(JournalContract):

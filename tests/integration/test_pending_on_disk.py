@@ -12,8 +12,8 @@ import crc32c
 import pytest
 
 from millpond.client.writer import StagedWriter
-from millpond.model.paths import meta_name, path_hash
-from millpond.model.records import BORN, pack_mounts, parse_mounts
+from millpond.model.paths import BORN, meta_name, path_hash
+from millpond.model.records import pack_mounts, parse_mounts
 from millpond.testing.store_model import StoreModel
 from millpond.wire import millpond_pb2 as wire
 from millpond.wire.local_client import LocalClient

@@ -16,6 +16,7 @@ from millpond.errors import (
 )
 from millpond.model.sizes import MIB
 from millpond.namespace import Namespace
+from millpond.server.areas import StagingAreas
 from millpond.server.batches import Batches
 from millpond.server.persisting import Persister
 from millpond.server.writing import Writing
@@ -262,7 +263,10 @@ class Node:
             self.namespace, lambda *_: None, clock=lambda: self.now_s, step=self.trouble.step
         )
         batches = Batches(self.namespace, lambda *_: None, idle_s=600)
-        self.writing = Writing(self.store, self.namespace, lambda *_: None, batches)
+        self.areas = StagingAreas(self.namespace, batches.await_store, idle_s=600)
+        self.writing = Writing(
+            self.store, self.namespace, lambda *_: None, batches, self.areas
+        )  # fmt: skip
 
     def close(self) -> None:
         self.trouble.clear()
@@ -292,6 +296,15 @@ class Node:
         finally:
             self.store.staging.discard(list(write.files.values()))
             self.writing.writes.committed(OWNER)
+
+    def exists(self, path: str) -> bool:
+        """As a writer sees it, in staging too."""
+        look = self.areas.stat if self.areas.knows(path) else self.namespace.stat
+        try:
+            look(path)
+        except PathNotFound:
+            return False
+        return True
 
     def read(self, path: str) -> bytes:
         """By the namespace, as a fill would."""

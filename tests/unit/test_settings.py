@@ -41,6 +41,7 @@ DEFAULTS = {
     "freshness_ms": 30_000,
     "list_freshness_ms": 0,
     "batch_idle_ms": 600_000,
+    "staging_idle_ms": 86_400_000,
     "log_level": "info",
     "log_format": "text",
 }
@@ -71,6 +72,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "freshness_ms": ("2m", 120_000),
     "list_freshness_ms": ("1500", 1500),
     "batch_idle_ms": ("15m", 900_000),
+    "staging_idle_ms": ("2h", 7_200_000),
     "log_level": ("DEBUG", "debug"),
     "log_format": ("json", "json"),
 }
@@ -100,6 +102,7 @@ BAD = {
     "freshness_ms": "2 days ago",
     "list_freshness_ms": "3000d",
     "batch_idle_ms": "0",
+    "staging_idle_ms": "0",
     "log_level": "loud",
     "log_format": "xml",
 }

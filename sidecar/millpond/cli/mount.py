@@ -142,7 +142,7 @@ def remove(
             removed = sidecar.mount_remove(path)
     except SidecarUnavailable:
         with _offline(settings) as mounts:
-            check_removable(committed(mounts.database), path)
+            check_removable(*committed(mounts.database), path)
             removed = mounts.remove(path).to_wire()
     if Mode.json:
         print_json(_describe(removed))
@@ -247,7 +247,7 @@ def _offline(settings: Settings) -> Iterator[Mounts]:
             freshness_ms=settings.freshness_ms, list_freshness_ms=settings.list_freshness_ms,
         )  # fmt: skip
         try:
-            mounts.set_pending(held(mounts.table, committed(mounts.database)))
+            mounts.set_pending(held(mounts.table, *committed(mounts.database)))
             mounts.publish()
             yield mounts
         finally:

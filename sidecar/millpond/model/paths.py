@@ -21,6 +21,10 @@ EPOCH_SLOTS = 4096
 STAGING = ".millpond-"
 """Begins the name of a batch's staging directory; 32 hex digits follow."""
 _STAGED = re.compile(rf"(?:(.*)/)?{re.escape(STAGING)}([0-9a-f]{{32}})(?:/(.*))?", re.DOTALL)
+BORN = "born:"
+"""Begins the version of a file that was written here and that the store did not have at first; 32
+hex digits follow, which are its file id."""
+_BORN = re.compile(rf"{BORN}([0-9a-f]{{32}})")
 _AUTHORITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
 
 
@@ -137,7 +141,10 @@ def epoch_slot(digest: bytes) -> int:
 
 
 def file_id(store_path: str, version: str) -> bytes:
-    """16 bytes that name one version of a file born in the store."""
+    """16 bytes that name one version of a file: wherever it lies, if it was born here."""
+    born = _BORN.fullmatch(version)
+    if born is not None:
+        return bytes.fromhex(born[1])
     path, tag = store_path.encode(), version.encode()
     return hashlib.sha256(len(path).to_bytes(4, "little") + path + tag).digest()[:16]
 

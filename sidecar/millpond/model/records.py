@@ -54,15 +54,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from millpond.errors import Corrupt, UnknownFormat
-from millpond.model.paths import EPOCH_SLOTS
+from millpond.model.paths import BORN, EPOCH_SLOTS
 from millpond.model.sizes import INLINE_FILE_BYTES
 
 if TYPE_CHECKING:
     from millpond.model.block import Crc
 
 FORMAT = 1
-BORN = "born:"
-"""Begins the version of a file that was written here and that the store did not have at first."""
 MAX_RECORD_BYTES = 4 << 20
 LEASE_VALID_NS = 3_000_000_000
 EPOCHS_HEADER_BYTES = 4096

@@ -241,6 +241,7 @@ def mount_of(row: MountRow, freshness_ms: int, list_freshness_ms: int) -> Mount:
         writes=said.writes,
         commit_files=said.commit_files,
         writers=said.writers,
+        staging=said.staging,
         direct_conf=direct_conf(row.store_uri, row.root, row.options),
         options=row.options,
     )

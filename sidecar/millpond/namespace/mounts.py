@@ -16,6 +16,7 @@ from millpond.errors import InvalidSetting, MountConflict, MountNotFound
 from millpond.model.globs import COMMIT_FILES, Globs, commit_files
 from millpond.model.paths import check_path, join, parent, store_path
 from millpond.namespace.options import TRUTH, CacheControl, Writers, WriteTypes
+from millpond.namespace.pending.areas import Spot, StagingGlobs
 from millpond.store.parts import NO_LIMITS
 from millpond.units import format_duration_ms
 from millpond.wire import millpond_pb2 as wire
@@ -48,6 +49,7 @@ class Mount:
     commit_files: tuple[str, ...] = ()
     """Globs below the mount, instead of ``COMMIT_FILES``."""
     writers: Writers = field(default_factory=Writers)
+    staging: StagingGlobs = field(default_factory=StagingGlobs)
     direct_conf: Mapping[str, str] = field(default_factory=dict, hash=False)
     options: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
     """As given, secrets included: never shown, see ``shown_options``."""
@@ -96,6 +98,13 @@ class Mount:
     def is_commit_file(self, path: str) -> bool:
         """Whether a table format commits by this file: see ``server/commit_files.py``."""
         return commit_files(self.commit_files).match(self.below(path))
+    def spot(self, path: str) -> Spot | None:
+        """Where in a staging area a path of this mount lies; None outside of all."""
+        found = None if self.read_only else self.staging.split(self.below(path))
+        if found is None:
+            return None
+        top, names = found
+        return Spot(self.path, self.place, self.key(join(self.path, top)), names)
 
     @property
     def place(self) -> str:
@@ -270,6 +279,7 @@ def describe(mount: Mount) -> dict[str, object]:
         "write": mount.writes.texts(),
         "commit_files": list(mount.commit_files or COMMIT_FILES),
         "writers": list(mount.writers.names),
+        "staging": list(mount.staging.globs),
         **mount.control.describe(),
     }
 

@@ -175,7 +175,7 @@ class Namespace:
 
     def remove_mount(self, path: str) -> Mount:
         """See ``Mounts.remove``."""
-        check_removable(self.pending.view, check_path(path))
+        check_removable(self.pending.view, self.pending.areas, check_path(path))
         mount = self._mounts.remove(path)
         self._set_parts()
         self._hot.clear()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from millpond.errors import InvalidSetting
 from millpond.model.admission import Admission, parse_rules
 from millpond.model.globs import glob_pattern
+from millpond.namespace.pending.areas import StagingGlobs
 from millpond.store.parts import NO_LIMITS, Limits
 from millpond.units import format_duration_ms, format_size, parse_duration_ms, parse_size
 from millpond.wire import millpond_pb2 as wire
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 OPTIONS = (
     "freshness", "list_freshness", "immutable", "read_only", "admission", "ttl", "quota", "reserve",
-    "write", "commit_files", "writers",
+    "write", "commit_files", "writers", "staging",
 )  # fmt: skip
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -138,6 +139,7 @@ class MountOptions:
     writes: WriteTypes
     commit_files: tuple[str, ...]
     writers: Writers
+    staging: StagingGlobs
     store: dict[str, str]
 
 
@@ -175,6 +177,7 @@ def parse_options(
         said("write", WriteTypes.parse, WriteTypes()),
         _globs(options.get("commit_files", "")),
         said("writers", Writers.parse, Writers()),
+        said("staging", StagingGlobs.parse, StagingGlobs()),
         {k: v for k, v in options.items() if k not in OPTIONS},
     )
 

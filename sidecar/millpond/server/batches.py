@@ -115,7 +115,7 @@ class Batches:
             self._count(m.BATCHES, 1, "committed")
             self._pending.drop(core.left_out(found, attempts))
         if batch.write_type == THROUGH:
-            self._await_store(entries)
+            self.await_store(entries)
 
     def abort(self, request: wire.BatchAbortRequest) -> None:
         """No error where it is over already. Raises Conflict where it was committed."""
@@ -188,7 +188,7 @@ class Batches:
         self._pending.committed(entries)
         return entries
 
-    def _await_store(self, entries: list[Entry]) -> None:
+    def await_store(self, entries: list[Entry]) -> None:
         """Raises Conflict, and NotPersisted where the store takes nothing any more."""
         left, since = len(entries), self._clock()
         while True:

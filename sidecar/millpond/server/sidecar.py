@@ -204,7 +204,7 @@ class Sidecar:
             disk=self._disk, lookups=self._lookups, uploads=self._uploads,
             max_requests=s.max_requests, max_per_connection=s.max_requests_per_connection,
             cache_gid=s.cache_dir.stat().st_gid, aliases=self.aliases,
-            batch_idle_s=s.batch_idle_ms / 1000,
+            batch_idle_s=s.batch_idle_ms / 1000, staging_idle_s=s.staging_idle_ms / 1000,
         )  # fmt: skip
         self.namespace.pending.room.tell = lambda met: self._verbs.counted(m.PENDING_HELD, 1, met)
         self._persister = Persister(self.namespace, self._verbs.counted)
@@ -270,12 +270,13 @@ class Sidecar:
 
     async def _heal(self) -> None:
         """Put the sockets back when they, or the whole directory, were deleted by hand; drop the
-        batches that nobody calls for any more."""
+        batches and staging areas that nobody calls for any more."""
         while True:
             await asyncio.sleep(HEAL_EVERY_S)
             try:
                 await self._server.heal()
                 await asyncio.to_thread(self._control.heal)
                 await asyncio.to_thread(self._verbs.batches.expire)
+                await asyncio.to_thread(self._verbs.areas.expire)
             except MillpondError as e:
                 log.warning("%s", e)

@@ -20,6 +20,7 @@ from millpond.model.sizes import (
     block_count,
 )
 from millpond.server import replies
+from millpond.server.areas import StagingAreas
 from millpond.server.batches import Batches
 from millpond.server.calls import Calls
 from millpond.server.core.session import Budget, Peer, Session
@@ -65,6 +66,7 @@ class Verbs:
         cache_gid: int,
         aliases: tuple[str, ...],
         batch_idle_s: float,
+        staging_idle_s: float,
     ) -> None:
         self.loop = loop
         self.metrics = metrics
@@ -82,7 +84,8 @@ class Verbs:
         self._lookups = lookups
         self._uploads = uploads
         self.batches = Batches(namespace, self.counted, idle_s=batch_idle_s)
-        self.writing = Writing(store, namespace, self.counted, self.batches)
+        self.areas = StagingAreas(namespace, self.batches.await_store, idle_s=staging_idle_s)
+        self.writing = Writing(store, namespace, self.counted, self.batches, self.areas)
         self._uid = os.geteuid()
         self._gid = cache_gid
         self._aliases = aliases
@@ -215,16 +218,24 @@ class Verbs:
             self.loop.call_soon_threadsafe(call.finish, frame)
 
     def _stat(self, call: Call, request: wire.StatRequest) -> bytes:
-        if staged(request.path) is not None:
-            info = self.batches.stat(request.path)
-        else:
-            info = self._namespace.stat(request.path, force=request.force)
+        info = self._looked(request.path, force=request.force)
         return replies.stat(call.request, info.SerializeToString())
+
+    def _looked(self, path: str, *, force: bool = False) -> wire.FileInfo:
+        path = check_path(path)
+        if staged(path) is not None:
+            return self.batches.stat(path)
+        if self.areas.knows(path):
+            return self.areas.stat(path)
+        return self._namespace.stat(path, force=force)
 
     def _list(self, call: Call, request: wire.ListRequest) -> bytes:
         """One frame a page; all but the last are sent from here, no faster than they are taken."""
         last: wire.ListReply | None = None
-        for directory, entries in self._namespace.list(request.path, recursive=request.recursive):
+        path = check_path(request.path)
+        known = self.areas.knows(path)
+        work = self.areas.listing if known else self._namespace.list
+        for directory, entries in work(path, recursive=request.recursive):
             if last is not None:
                 frame = replies.encode(wire.Reply(id=call.request, more=True, list=last))
                 if not call.connection.writable.wait(SLOW_CLIENT_S):
@@ -236,7 +247,7 @@ class Verbs:
         return replies.encode(wire.Reply(id=call.request, list=last))
 
     def _locate(self, call: Call, request: wire.LocateRequest) -> bytes:
-        info = self._namespace.stat(request.path)
+        info = self._looked(request.path)
         start = request.offset
         end = min(info.length, start + request.length)
         locations = []

@@ -17,6 +17,7 @@ from millpond.errors import (
     IsADirectory,
     MillpondError,
     NotADirectory,
+    NotSupported,
     PathNotFound,
 )
 from millpond.model.paths import check_path, file_id, join, parent, staged
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from millpond.namespace import Namespace
     from millpond.namespace.namespace import Place
+    from millpond.server.areas import StagingAreas
     from millpond.server.batches import Batches
     from millpond.store import BlockStore
     from millpond.store.staging import StagedFile, Taken
@@ -49,9 +51,10 @@ class Writing:
         namespace: Namespace,
         count: Callable[[m.Metric, float, str], None],
         batches: Batches,
+        areas: StagingAreas,
     ) -> None:
         self._store, self._namespace = store, namespace
-        self._count, self._batches = count, batches
+        self._count, self._batches, self._areas = count, batches, areas
         self.writes = Writes()
 
     def path_of(self, owner: int, verb: str, request: Any) -> str:
@@ -99,6 +102,8 @@ class Writing:
         if core.is_fixed(table, path):
             raise IsADirectory(f"{path} is a directory", cause="it leads to mounts")
         mount = core.writable(table, path)
+        if self._areas.holds(path):
+            return self._begun_held(owner, path, request)
         write_type = core.write_type(mount, path, request.write_type)
         later = write_type == ASYNC
         found = self._found(path, force=later or strict)
@@ -107,8 +112,18 @@ class Writing:
             expect = found.version  # what comes to be there until it is persisted is kept
         elif later:
             expect = ABSENT
-        self._check_above(path, must=request.parent)
+        # A directory that another node holds is in no store.
+        self._check_above(path, must=request.parent and mount.spot(path) is None)
         return self.writes.begin(owner, path, expect, write_type=write_type, strict=strict)
+
+    def _begun_held(self, owner: int, path: str, request: wire.BeginRequest) -> Write:
+        """A write in a staging area: nobody else creates the same file, so no store is asked."""
+        found = self._areas.find(path)
+        if found is None and not request.overwrite:
+            found = self._found(path)
+        expect = core.check_create(path, found, overwrite=request.overwrite)
+        self._areas.check_above(path, must=request.parent, stored=self._found)
+        return self.writes.begin(owner, path, expect, write_type=core.HELD)
 
     def commit(self, owner: int, request: wire.CommitRequest) -> wire.CommitReply:
         """Upload what was staged, and publish it."""
@@ -132,6 +147,8 @@ class Writing:
     def _performs(self, write: Write) -> Callable[[Write, Taken], wire.FileInfo]:
         if staged(write.path) is not None:
             return self._batches.stage
+        if write.write_type == core.HELD:
+            return self._areas.stage
         return self._later if write.write_type == ASYNC else self._through
 
     def _later(self, write: Write, taken: Taken) -> wire.FileInfo:
@@ -198,8 +215,10 @@ class Writing:
         core.check_unstaged(source, target)
         table = self._namespace.table
         core.check_delete(table, source)
-        found = self._namespace.stat(source, force=True)
-        at = self._found(target, force=True)
+        found = self._looked(source, force=True)
+        held = self._areas.find(source) is not None
+        # What leaves an area replaces nothing, whatever has come to be there meanwhile.
+        at = self._found(target, force=not held)
         if source == target:
             return wire.RenameReply(path=source)
         target = core.target_of(source, target, at, into=request.into)
@@ -207,15 +226,28 @@ class Writing:
         if target == source:
             return wire.RenameReply(path=source)
         if at is None or target != request.target:
-            at = self._found(target, force=True)
+            at = self._found(target, force=not held)
         core.check_free(source, target, at)
         self._check_above(target, must=True)
-        old, new = self._namespace.place(source), self._namespace.place(target)
-        files = self._below(source) if found.directory else []
-        more = [t + f[len(source) :] for f in files for t in (source, target)]
-        with self._changing(source, target, *more, tree=found.directory):
-            old.store.rename(old.key, new.key)
+        if not held:
+            self._rename_stored(source, target, directory=found.directory)
+        elif found.directory and self._stored(source):
+            self._rename_stored(source, target, directory=True)
+        if held:
+            with self._changing(source, target):
+                self._areas.rename(source, target)
         return wire.RenameReply(path=target)
+
+    def _rename_stored(self, source: str, target: str, *, directory: bool) -> None:
+        old, new = self._namespace.place(source), self._namespace.place(target)
+        if new.store.atomic_rename and self._areas.knows(parent(target)):
+            new.store.mkdirs(self._namespace.place(parent(target)).key)
+        files = self._below(source) if directory else []
+        more = [t + f[len(source) :] for f in files for t in (source, target)]
+        with self._changing(source, target, *more, tree=directory):
+            old.store.rename(old.key, new.key)
+        if directory:
+            self._areas.carried(source, target)
 
     def delete(self, request: wire.DeleteRequest) -> None:
         path = check_path(request.path)
@@ -223,11 +255,22 @@ class Writing:
             self._batches.delete(path)
             return
         core.check_delete(self._namespace.table, path)
+        held = self._areas.check_delete(path, recursive=request.recursive)
+        try:
+            self._delete_stored(path, recursive=request.recursive)
+        except PathNotFound:
+            if not held:
+                raise
+        if held:
+            with self._changing(path):
+                self._areas.delete(path)
+
+    def _delete_stored(self, path: str, *, recursive: bool) -> None:
         found = self._namespace.stat(path, force=True)
         place = self._namespace.place(path)
-        files = self._below(path) if found.directory and request.recursive else []
+        files = self._below(path) if found.directory and recursive else []
         with self._changing(path, *files, tree=found.directory):
-            place.store.delete(place.key, recursive=request.recursive)
+            place.store.delete(place.key, recursive=recursive)
 
     def mkdirs(self, request: wire.MkdirsRequest) -> None:
         path = check_path(request.path)
@@ -235,12 +278,21 @@ class Writing:
         if core.is_fixed(table, path) or staged(path) is not None:
             return
         core.writable(table, path)
-        found = self._found(path)
+        held = self._areas.holds(path)
+        begins = None if held else self._areas.begins(path)
+        found = self._found(path, force=begins is not None)
         if found is not None and found.directory:
             return
         if found is not None:
             raise NotADirectory(f"{path} is a file", remedy="Delete it first, or name another")
+        if held:
+            self._areas.mkdirs(path)
+            return
         self._check_above(path, must=False)
+        if begins is not None:
+            self.mkdirs(wire.MkdirsRequest(path=begins))
+            self._areas.hold(path)
+            return
         place = self._namespace.place(path)
         with self._changing(path):
             place.store.mkdirs(place.key)
@@ -249,6 +301,8 @@ class Writing:
         path = check_path(request.path)
         core.check_unstaged(path)
         core.writable(self._namespace.table, path)
+        if self._areas.find(path) is not None:
+            raise NotSupported(f"the times of {path} can't be set", cause="it is in staging")
         self._namespace.stat(path)
         place = self._namespace.place(path)
         with self._changing(path):
@@ -269,11 +323,25 @@ class Writing:
                 self._namespace.invalidate(paths[:2], tree=True)
             self._namespace.invalidate(paths, tree=False)
 
+    def _looked(self, path: str, *, force: bool) -> wire.FileInfo:
+        if self._areas.knows(path):
+            return self._areas.stat(path)
+        return self._namespace.stat(path, force=force)
+
     def _found(self, path: str, *, force: bool = False) -> wire.FileInfo | None:
         try:
-            return self._namespace.stat(path, force=force)
+            return self._looked(path, force=force)
         except PathNotFound:
             return None
+
+    def _stored(self, path: str) -> bool:
+        """Whether the store has something at a path, whatever is held here."""
+        place = self._namespace.place(path)
+        try:
+            place.store.stat(place.key)
+        except PathNotFound:
+            return False
+        return True
 
     def _check_above(self, path: str, *, must: bool) -> None:
         """What is above has to be a directory, or with ``must`` not to be absent either."""

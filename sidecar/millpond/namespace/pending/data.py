@@ -16,6 +16,7 @@ from millpond.errors import Conflict, MillpondError, NotPersisted
 from millpond.model.records import is_born
 from millpond.namespace.pending.ahead import Ahead
 from millpond.namespace.pending.aliases import Aliases
+from millpond.namespace.pending.areas import Areas
 from millpond.namespace.pending.overlay import PendingSource
 from millpond.namespace.pending.records import BatchState, Entry, Op, State, born
 from millpond.namespace.pending.room import Room
@@ -36,10 +37,10 @@ BARRIER_S = 120.0
 """How long a change of the namespace waits for what is pending there."""
 
 
-def committed(database: Database) -> View:
+def committed(database: Database) -> tuple[View, Areas]:
     """What is pending in a cache directory whose sidecar does not run."""
     loaded = SqliteJournal(database).load()
-    return View(e for e in loaded.entries if e.state is not State.STAGED)
+    return View(e for e in loaded.entries if e.state is not State.STAGED), Areas(loaded.names)
 
 
 class PendingData:
@@ -60,6 +61,11 @@ class PendingData:
                 self.room.add(entry.length)
             if entry.state is State.STAGED:
                 staged.setdefault(entry.batch, []).append(entry)
+        self.areas = Areas(loaded.names)
+        for name in loaded.names:
+            if not name.is_dir:
+                store.keep(name.file_id)
+                self.room.add(name.length)
         self._open = [
             (b, staged.get(b.id, [])) for b in loaded.batches if b.state is BatchState.OPEN
         ]

@@ -14,9 +14,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from millpond.namespace.pending.areas import NO_CHANGES
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from millpond.namespace.pending.areas import Changes
     from millpond.namespace.pending.records import Alias, Batch, Entry, Loaded, State
 
 
@@ -73,8 +76,9 @@ class Journal(ABC):
         or aborted already. Raises Conflict where it is committed."""
 
     @abstractmethod
-    def record(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Begin, stage and commit in one step, of a batch that nobody asks for. Raises Conflict."""
+    def record(self, entries: Iterable[Entry], names: Changes = NO_CHANGES) -> list[Entry]:
+        """Begin, stage and commit in one step, of a batch that nobody asks for; and with it change
+        names in staging areas. Raises Conflict: then nothing is changed."""
 
     @abstractmethod
     def advance(self, seq: int, old: State, new: State, detail: str = "") -> bool:

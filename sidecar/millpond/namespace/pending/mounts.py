@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from millpond.namespace.mounting import Mounts
     from millpond.namespace.mounts import MountTable
+    from millpond.namespace.pending.areas import Areas
     from millpond.namespace.pending.data import PendingData
     from millpond.namespace.pending.records import Alias, Entry
     from millpond.namespace.pending.view import View
@@ -20,13 +21,24 @@ if TYPE_CHECKING:
     from millpond.under.base import UnderStore
 
 
-def held(table: MountTable, view: View) -> frozenset[str]:
+def held(table: MountTable, view: View, areas: Areas) -> frozenset[str]:
     """The mounts with data that their stores do not have."""
-    return frozenset(m.path for m in table.mounts if view.holds_below(m.place, m.prefix))
+    return frozenset(
+        m.path
+        for m in table.mounts
+        if view.holds_below(m.place, m.prefix) or areas.tops_below(m.place, m.prefix)
+    )
 
 
-def check_removable(view: View, path: str) -> None:
+def check_removable(view: View, areas: Areas, path: str) -> None:
     """Raises MountConflict while a mount has what its store has not."""
+    staging = [top.name for top in areas.tops() if top.mount == path]
+    if staging:
+        raise MountConflict(
+            f"{path} can't be unmounted",
+            cause=f"a job has its staging in it: {staging[0]}",
+            remedy="End the job; `millpond batch ls` shows what it left, `batch abort` drops that",
+        )
     waiting = sum(e.mount == path for e in view.all())
     if waiting:
         raise MountConflict(
@@ -57,7 +69,8 @@ class PendingMounts:
 
     def flag(self) -> None:
         """Tell clients which mounts hold pending data."""
-        self._mounts.set_pending(held(self._mounts.table, self._pending.view))
+        pending = self._pending
+        self._mounts.set_pending(held(self._mounts.table, pending.view, pending.areas))
 
     def _at(self, entry: Entry) -> At:
         store_id, _, root = entry.place.partition("/")

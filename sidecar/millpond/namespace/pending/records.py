@@ -28,12 +28,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from millpond.errors import Conflict
-from millpond.model.paths import file_id
-from millpond.model.records import BORN
+from millpond.model.paths import BORN, file_id
 from millpond.under.base import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+
+    from millpond.namespace.pending.areas import Name
 
 
 class Op(StrEnum):
@@ -129,11 +130,12 @@ class Alias:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a journal holds at a start: entries and aliases in their order."""
+    """What a journal holds at a start: entries and aliases in their order, names of areas."""
 
     batches: list[Batch]
     entries: list[Entry]
     aliases: list[Alias]
+    names: list[Name]
 
 
 def born() -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import TYPE_CHECKING, Any
 
 from millpond.errors import BatchEnded, CacheDirUnusable, Conflict, NoSpace
 from millpond.namespace.database import PENDING_SCHEMA, PLAIN_SCHEMA, Database
+from millpond.namespace.pending.areas import NO_CHANGES, Name
 from millpond.namespace.pending.journal import Journal
 from millpond.namespace.pending.records import (
     Alias,
@@ -27,6 +28,7 @@ from millpond.namespace.pending.records import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+    from millpond.namespace.pending.areas import Changes
 
 ENDED_BATCHES = 1000
 """How many batches that are over are remembered, for who asks again or wants to see."""
@@ -73,6 +75,18 @@ CREATE TABLE IF NOT EXISTS aliases (
   mtime_ms INTEGER NOT NULL,
   UNIQUE (place, key)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS names (
+  id INTEGER PRIMARY KEY,
+  parent INTEGER NOT NULL,  -- 0: a top, whose key is its name
+  name TEXT NOT NULL,
+  version TEXT NOT NULL,  -- '': a directory
+  length INTEGER NOT NULL,
+  mtime_ms INTEGER NOT NULL,
+  held INTEGER NOT NULL,
+  place TEXT NOT NULL,  -- of a top
+  mount TEXT NOT NULL,
+  UNIQUE (parent, name, place)
+) STRICT;
 """
 _ENTRY = (
     "batch, mount, place, key, op, version, length, mtime_ms, expect, strict, state, attempt, "
@@ -81,6 +95,7 @@ _ENTRY = (
 _BATCH = "id, mount, write_type, name, created_ms, state, detail, attempts, files, length"
 _PENDING = "place = ? AND key = ? AND state != 'staged'"
 _ALIAS = "place, key, store_version, version, length, mtime_ms"
+_NAME = "id, parent, name, version, length, mtime_ms, held, place, mount"
 
 
 class SqliteJournal(Journal):
@@ -113,7 +128,11 @@ class SqliteJournal(Journal):
         with self._step() as db:
             entries = _entries(db, "1 ORDER BY seq")
             aliases = db.execute(f"SELECT {_ALIAS} FROM aliases ORDER BY n").fetchall()
-        return Loaded(batches, entries, [Alias(*row) for row in aliases])
+            names = db.execute(f"SELECT {_NAME} FROM names").fetchall()
+        return Loaded(
+            batches, entries, [Alias(*row) for row in aliases],
+            [replace(Name(*row), held=bool(row[6])) for row in names],
+        )  # fmt: skip
 
     def begin(self, batch: Batch) -> None:
         with self._step() as db:
@@ -197,8 +216,13 @@ class SqliteJournal(Journal):
             db.execute("UPDATE batches SET state = ?, detail = ? WHERE id = ?", values)
             return staged
 
-    def record(self, entries: Iterable[Entry]) -> list[Entry]:
+    def record(self, entries: Iterable[Entry], names: Changes = NO_CHANGES) -> list[Entry]:
         with self._step() as db:
+            db.executemany("DELETE FROM names WHERE id = ?", [(n.id,) for n in names.gone])
+            db.executemany(
+                f"INSERT OR REPLACE INTO names ({_NAME}) VALUES ({', '.join('?' * 9)})",
+                [astuple(n) for n in names.put],
+            )
             return [made for e in entries for made in _record(db, e.batch, [e])]
 
     def advance(self, seq: int, old: State, new: State, detail: str = "") -> bool:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from millpond.store.staging import StagedFile
     from millpond.wire.millpond_pb2 import FileInfo
 
+HELD = "held"
+"""The write type of a file in a staging area: nobody can ask for it."""
 MAX_FILES_AT_ONCE = 16
 MAX_WRITES = 4096
 """Open at once on one connection."""

@@ -1,6 +1,7 @@
 package io.millpond.fs.local;
 
 import io.millpond.fs.InvalidPathException;
+import java.math.BigInteger;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -23,6 +24,8 @@ public final class Names {
 
     private static final Pattern STAGED =
             Pattern.compile("(?:^|/)\\.millpond-[0-9a-f]{32}(?:/|\\z)");
+
+    private static final Pattern BORN = Pattern.compile("born:[0-9a-f]{32}");
 
     private Names() {}
 
@@ -184,8 +187,13 @@ public final class Names {
         return ((digest[0] & 0xff) << 8 | (digest[1] & 0xff)) % Layout.EPOCH_SLOTS;
     }
 
-    /** The id of one version of a file born in the store. */
+    /** The id of one version of a file: wherever it lies, if it was born here. */
     static FileId fileId(String storePath, String version) {
+        if (BORN.matcher(version).matches()) {
+            String digits = version.substring(version.indexOf(':') + 1);
+            return FileId.of(
+                    Arrays.copyOfRange(new BigInteger("1" + digits, 16).toByteArray(), 1, 17));
+        }
         byte[] path = storePath.getBytes(StandardCharsets.UTF_8);
         MessageDigest sha = sha256();
         sha.update(
