@@ -299,9 +299,8 @@ class Node:
 
     def exists(self, path: str) -> bool:
         """As a writer sees it, in staging too."""
-        look = self.areas.stat if self.areas.knows(path) else self.namespace.stat
         try:
-            look(path)
+            self.areas.look(path)
         except PathNotFound:
             return False
         return True

@@ -193,7 +193,7 @@ class Job:
     def seen(self) -> Files:
         """What the job sees, by listings and by reading all of it."""
         found = dict(self._held())
-        for _, page in self.node.namespace.list(OUT, recursive=True):
+        for _, page in self.node.areas.entries(OUT, recursive=True):
             for info in page:
                 path = f"{OUT}/{info.path}"
                 if not inside(path, AREA):
@@ -204,10 +204,10 @@ class Job:
         areas, pending = self.node.areas, self.node.pending
         if not areas.knows(HELD):
             return
-        for _, page in areas.listing(HELD, recursive=True):
+        for _, page in areas.entries(HELD, recursive=True):
             for info in page:
                 path = f"{HELD}/{info.path}"
-                assert areas.stat(path).version == info.version
+                assert areas.look(path).version == info.version
                 mount = self.node.namespace.table.mounts[0]
                 spot = mount.spot(path)
                 assert spot is not None

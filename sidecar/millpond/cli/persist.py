@@ -103,7 +103,7 @@ def batch_ls(
     ended: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False,
     cache_dir: CacheDir = None, config: Config = None, as_json: Json = False,
 ) -> None:  # fmt: skip
-    """List batches that are open, or committed and not in the store yet."""
+    """List staging areas, and batches that are open, or committed and not in the store yet."""
     with control(load_settings(cache_dir, config)) as sidecar:
         batches = sidecar.batches(ended=ended)
     if Mode.json:
@@ -141,13 +141,13 @@ def batch_show(
 def batch_abort(
     ident: Ident, cache_dir: CacheDir = None, config: Config = None, as_json: Json = False
 ) -> None:
-    """Drop an open batch with its files. Its job's commit fails then."""
+    """Drop an open batch, or a staging area, with its files. Its job's commit fails then."""
     with control(load_settings(cache_dir, config)) as sidecar:
         dropped = sidecar.batch_abort(ident)
     if Mode.json:
         print_json(_batch(dropped))
     else:
-        print(f"batch {dropped.batch} is aborted")
+        print(f"{dropped.batch} is aborted")
 
 
 def _show(reply: wire.PersistsReply) -> None:

@@ -21,7 +21,7 @@ from millpond.errors import (
     NotADirectory,
     PathNotFound,
 )
-from millpond.model.paths import file_id, join, parent
+from millpond.model.paths import file_id, parent
 from millpond.namespace.options import AROUND, ASYNC
 from millpond.namespace.pending.areas import DEPTH, Changes, Spot
 from millpond.namespace.pending.records import new_id
@@ -90,16 +90,44 @@ class StagingAreas:
         name = self._areas.at(spot) if spot is not None else None
         return None if spot is None or name is None else self._info(path, name.stat(spot.key))
 
-    def stat(self, path: str) -> wire.FileInfo:
-        """Raises PathNotFound, and what the store raises."""
+    def look(self, path: str, *, force: bool = False) -> wire.FileInfo:
+        """As ``Namespace.stat``, of any path: a directory with an area in it is there, too."""
+        if self.knows(path):
+            return self._stat(path)
+        try:
+            return self._namespace.stat(path, force=force)
+        except PathNotFound:
+            if not self._leads(path):
+                raise
+            return wire.FileInfo(path=path, directory=True)
+
+    def entries(self, path: str, *, recursive: bool) -> Pages:
+        """As ``Namespace.list``, of any path."""
+        if self.knows(path):
+            yield from self._listed(path, recursive=recursive)
+            return
+        try:
+            yield from self._namespace.list(path, recursive=recursive)
+        except PathNotFound:
+            if not self._leads(path):
+                raise
+            yield wire.FileInfo(path=path, directory=True), []
+
+    def _leads(self, path: str) -> bool:
+        """Whether an area lies below a path, which makes it a directory."""
+        resolved = self._namespace.table.resolve(path)
+        return bool(self._areas.tops_below(resolved.mount.place, resolved.key))
+
+    def _stat(self, path: str) -> wire.FileInfo:
+        """Of a path in an area. Raises PathNotFound, and what the store raises."""
         found = self.find(path)
         if found is not None:
             return found
         place = self._namespace.place(path)
         return self._info(path, place.store.stat(place.key))
 
-    def listing(self, path: str, *, recursive: bool) -> Pages:
-        """As ``Namespace.list``."""
+    def _listed(self, path: str, *, recursive: bool) -> Pages:
+        """As ``Namespace.list``, of a path in an area."""
         spot = self._spot(path)
         name = self._areas.at(spot) if spot is not None else None
         place = self._namespace.place(path)
@@ -157,15 +185,13 @@ class StagingAreas:
                 )
             must, above = False, parent(above)
 
-    def begins(self, path: str) -> str | None:
-        """Whether a new directory begins an area: the path above the area then, else None."""
+    def begins(self, path: str) -> bool:
+        """Whether a new directory begins an area."""
         spot = self._spot(path)
         mount = self._namespace.table.find(path)
         if spot is None or mount is None or len(spot.names) > DEPTH:
-            return None
-        if mount.write_type(path) == AROUND:
-            return None
-        return join(mount.path, mount.staging.above(mount.below(path)))
+            return False
+        return mount.write_type(path) != AROUND
 
     def hold(self, path: str) -> None:
         """A directory with which an area begins."""

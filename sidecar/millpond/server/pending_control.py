@@ -13,7 +13,9 @@ from millpond.wire.millpond_pb2 import BatchAbortRequest
 
 if TYPE_CHECKING:
     from millpond.namespace import Namespace
+    from millpond.namespace.pending.areas import Name
     from millpond.namespace.pending.records import Batch, Entry
+    from millpond.server.areas import StagingAreas
     from millpond.server.batches import Batches
     from millpond.server.persisting import Persister
 
@@ -24,9 +26,11 @@ MAX_WAIT_S = 10.0
 class PendingControl:
     """As ``Admin``: one method for each of the service."""
 
-    def __init__(self, namespace: Namespace, persister: Persister, batches: Batches) -> None:
+    def __init__(
+        self, namespace: Namespace, persister: Persister, batches: Batches, areas: StagingAreas
+    ) -> None:
         self._namespace, self._persister = namespace, persister
-        self._pending, self._batches = namespace.pending, batches
+        self._pending, self._batches, self._areas = namespace.pending, batches, areas
 
     def persists(self, asked: wire.PersistsRequest) -> wire.PersistsReply:
         return self._told(self._below(asked.path), asked.limit)
@@ -51,9 +55,9 @@ class PendingControl:
 
     def batches(self, asked: wire.BatchesRequest) -> wire.BatchesReply:
         told = [self._batch(b, self._entries(b)) for b in self._pending.journal.batches()]
-        return wire.BatchesReply(
-            batches=[b for b in told if asked.ended or b.state in ("open", "committed")]
-        )
+        shown = [b for b in told if asked.ended or b.state in ("open", "committed")]
+        areas = [self._area(top) for top in self._pending.areas.tops()]
+        return wire.BatchesReply(batches=[*areas, *shown])
 
     def batch_show(self, asked: wire.BatchShowRequest) -> wire.BatchShowReply:
         batch = self._find(asked.batch)
@@ -62,6 +66,11 @@ class PendingControl:
         return wire.BatchShowReply(batch=self._batch(batch, entries), entries=shown)
 
     def batch_drop(self, asked: wire.BatchDropRequest) -> wire.BatchInfo:
+        for top in self._pending.areas.tops():
+            if asked.batch == _area_id(top):
+                area = self._area(top)
+                self._areas.drop_area(top)
+                return area
         batch = self._find(asked.batch)
         self._batches.abort(BatchAbortRequest(batch=batch.id))
         return self._batch(self._find(batch.id), [])
@@ -93,6 +102,14 @@ class PendingControl:
             bytes=sum(e.length for e in files) if is_open else batch.length, detail=batch.detail,
         )  # fmt: skip
 
+    def _area(self, top: Name) -> wire.BatchInfo:
+        names = [name for _, name in self._pending.areas.below(top)]
+        return wire.BatchInfo(
+            batch=_area_id(top), state="staging", mount=top.mount, created_ms=top.mtime_ms,
+            name=self._namespace.pending_mounts.path_of(top.entry(top.mount, top.place, top.name)),
+            files=sum(not n.is_dir for n in names), bytes=sum(n.length for n in names),
+        )  # fmt: skip
+
     def _below(self, path: str) -> list[Entry]:
         inside = check_path(path or "/").rstrip("/") + "/"
         return [
@@ -115,3 +132,8 @@ class PendingControl:
             removal=entry.op is Op.DELETE, length=entry.length, state=entry.state.value,
             batch=entry.batch, detail=entry.detail, committed_ms=entry.mtime_ms,
         )  # fmt: skip
+
+
+def _area_id(top: Name) -> str:
+    """By which a staging area is named beside batches."""
+    return f"area-{top.id}"

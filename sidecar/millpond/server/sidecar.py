@@ -213,7 +213,9 @@ class Sidecar:
         explainer = Explainer(self.store, self.namespace, self._fills.bypasses)
         admin = self._admin = Admin(
             loop, self.store, self.namespace, self.metrics, running, explainer,
-            PendingControl(self.namespace, self._persister, self._verbs.batches),
+            PendingControl(
+                self.namespace, self._persister, self._verbs.batches, self._verbs.areas
+            ),
         )  # fmt: skip
         gauges = Gauges(self.store, self.namespace, self._verbs, self._fills, admin, self.metrics)
         self._dashboard = Dashboard(

@@ -225,17 +225,13 @@ class Verbs:
         path = check_path(path)
         if staged(path) is not None:
             return self.batches.stat(path)
-        if self.areas.knows(path):
-            return self.areas.stat(path)
-        return self._namespace.stat(path, force=force)
+        return self.areas.look(path, force=force)
 
     def _list(self, call: Call, request: wire.ListRequest) -> bytes:
         """One frame a page; all but the last are sent from here, no faster than they are taken."""
         last: wire.ListReply | None = None
         path = check_path(request.path)
-        known = self.areas.knows(path)
-        work = self.areas.listing if known else self._namespace.list
-        for directory, entries in work(path, recursive=request.recursive):
+        for directory, entries in self.areas.entries(path, recursive=request.recursive):
             if last is not None:
                 frame = replies.encode(wire.Reply(id=call.request, more=True, list=last))
                 if not call.connection.writable.wait(SLOW_CLIENT_S):

@@ -215,7 +215,7 @@ class Writing:
         core.check_unstaged(source, target)
         table = self._namespace.table
         core.check_delete(table, source)
-        found = self._looked(source, force=True)
+        found = self._areas.look(source, force=True)
         held = self._areas.find(source) is not None
         # What leaves an area replaces nothing, whatever has come to be there meanwhile.
         at = self._found(target, force=not held)
@@ -279,8 +279,8 @@ class Writing:
             return
         core.writable(table, path)
         held = self._areas.holds(path)
-        begins = None if held else self._areas.begins(path)
-        found = self._found(path, force=begins is not None)
+        begins = not held and self._areas.begins(path)
+        found = self._found(path, force=begins)
         if found is not None and found.directory:
             return
         if found is not None:
@@ -289,8 +289,7 @@ class Writing:
             self._areas.mkdirs(path)
             return
         self._check_above(path, must=False)
-        if begins is not None:
-            self.mkdirs(wire.MkdirsRequest(path=begins))
+        if begins:
             self._areas.hold(path)
             return
         place = self._namespace.place(path)
@@ -323,14 +322,9 @@ class Writing:
                 self._namespace.invalidate(paths[:2], tree=True)
             self._namespace.invalidate(paths, tree=False)
 
-    def _looked(self, path: str, *, force: bool) -> wire.FileInfo:
-        if self._areas.knows(path):
-            return self._areas.stat(path)
-        return self._namespace.stat(path, force=force)
-
     def _found(self, path: str, *, force: bool = False) -> wire.FileInfo | None:
         try:
-            return self._looked(path, force=force)
+            return self._areas.look(path, force=force)
         except PathNotFound:
             return None
 

@@ -49,17 +49,12 @@ class StagingGlobs:
         names = below[found.end() + 1 :].split("/") if found.end() < len(below) else []
         return (below[: found.end()], tuple(names)) if all(names) else None
 
-    def above(self, top: str) -> str:
-        """The directory in which what a glob says begins."""
-        found = self._pattern.match(top) if self._pattern is not None else None
-        return found["above"].rstrip("/") if found is not None and found["above"] else ""
-
     @cached_property
     def _pattern(self) -> re.Pattern[str] | None:
         if not self.globs:
             return None
         tops = "|".join(map(glob_pattern, self.globs))
-        return re.compile(rf"(?s:(?P<above>.*?/)??(?:{tops})(?=/|\Z))")
+        return re.compile(rf"(?s:(?:.*?/)??(?:{tops})(?=/|\Z))")
 
     @staticmethod
     def parse(text: str) -> StagingGlobs:
