@@ -18,7 +18,7 @@ from millpond.namespace.mounting import Mounts
 from millpond.namespace.mounts import Mount, canonical_uri, describe
 from millpond.namespace.options import CacheControl, Writers, WriteTypes
 from millpond.namespace.pending.data import committed
-from millpond.namespace.pending.mounts import check_removable, held
+from millpond.namespace.pending.mounts import check_removable, ours
 from millpond.under.registry import open_store
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def _offline(settings: Settings) -> Iterator[Mounts]:
             freshness_ms=settings.freshness_ms, list_freshness_ms=settings.list_freshness_ms,
         )  # fmt: skip
         try:
-            mounts.set_pending(held(mounts.table, *committed(mounts.database)))
+            mounts.set_ours(ours(mounts.table, *committed(mounts.database)))
             mounts.publish()
             yield mounts
         finally:

@@ -70,6 +70,10 @@ class ClientMount:
     def _immutable(self) -> Globs:
         return Globs(self.wire.immutable)
 
+    def holds(self, path: str) -> bool:
+        """Whether a path lies in a staging area: the sidecar alone knows what is there."""
+        return any(f"{path}/".startswith(f"{each}/") for each in self.wire.held)
+
     def is_immutable(self, path: str) -> bool:
         return self._immutable.match(self.below(path))
 
@@ -82,9 +86,9 @@ class Mounts:
     """The mount table as a reader sees it, and what is recorded beside it: here nothing."""
 
     def pending(self, path: str) -> bool:
-        """Whether the mount of a path holds, at this moment, what its store does not have."""
+        """Whether the mount of a path, or a staging area, holds what its store does not have."""
         mount = self.find_mount(path)
-        return mount is not None and mount.wire.pending
+        return mount is not None and (mount.wire.pending or mount.holds(path))
 
     def mounts(self) -> dict[str, ClientMount]:
         """By path."""

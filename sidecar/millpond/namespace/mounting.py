@@ -17,8 +17,10 @@ from millpond.errors import (
 from millpond.model.paths import check_path
 from millpond.namespace.database import Database, MountRow
 from millpond.namespace.mounts import (
+    NOTHING,
     Mount,
     MountTable,
+    Ours,
     canonical_uri,
     check_new,
     direct_conf,
@@ -66,7 +68,7 @@ class Mounts:
         self._lock = threading.Lock()
         self._stores: dict[str, UnderStore] = {}
         self._seen: dict[str, UnderStore] = {}
-        self._pending: frozenset[str] = frozenset()
+        self._ours = NOTHING
         self.over: Callable[[UnderStore], UnderStore] = lambda store: store
         """What stands above each store, for who asks for it."""
         self.database = Database(database)
@@ -77,14 +79,13 @@ class Mounts:
         with self._lock:
             self._replace(self.table.mounts)
 
-    def set_pending(self, paths: frozenset[str]) -> None:
-        """These mounts hold data which their stores do not have: clients know it from now on, and
-        after a power loss."""
-        if paths == self._pending:
+    def set_ours(self, ours: Ours) -> None:
+        """What the stores do not have: clients know it from now on, and after a power loss."""
+        if ours == self._ours:
             return
         with self._lock:
-            if paths != self._pending:
-                self._pending = paths
+            if ours != self._ours:
+                self._ours = ours
                 self._replace(self.table.mounts)
 
     def add(
@@ -196,8 +197,8 @@ class Mounts:
 
     def _replace(self, mounts: list[Mount]) -> None:
         table = MountTable(mounts)
-        data = table.to_wire(self._pending).SerializeToString()
-        self._publish(data, durable=bool(self._pending))
+        data = table.to_wire(self._ours).SerializeToString()
+        self._publish(data, durable=bool(self._ours))
         self.table = table
 
     def _open(self, path: str, uri: str, options: Mapping[str, str]) -> tuple[UnderStore, str]:

@@ -98,6 +98,7 @@ class Mount:
     def is_commit_file(self, path: str) -> bool:
         """Whether a table format commits by this file: see ``server/commit_files.py``."""
         return commit_files(self.commit_files).match(self.below(path))
+
     def spot(self, path: str) -> Spot | None:
         """Where in a staging area a path of this mount lies; None outside of all."""
         found = None if self.read_only else self.staging.split(self.below(path))
@@ -120,7 +121,7 @@ class Mount:
             for k, v in self.options.items()
         }
 
-    def to_wire(self, *, pending: bool = False) -> wire.Mount:
+    def to_wire(self, *, pending: bool = False, held: Iterable[str] = ()) -> wire.Mount:
         control = self.control.to_wire()
         control.write.extend(self.writes.texts())
         control.writers.extend(self.writers.names)
@@ -129,8 +130,22 @@ class Mount:
             prefix=self.prefix, read_only=self.read_only, freshness_ms=self.freshness_ms,
             list_freshness_ms=self.list_freshness_ms, immutable=self.immutable,
             direct_conf=dict(self.direct_conf), control=control,
-            pending=pending, commit_files=self.commit_files or COMMIT_FILES,
+            pending=pending, held=held, commit_files=self.commit_files or COMMIT_FILES,
         )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """What the stores do not have: mounts with pending data, (place, key) of held directories."""
+
+    mounts: frozenset[str] = frozenset()
+    held: frozenset[tuple[str, str]] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.mounts or self.held)
+
+
+NOTHING = Ours()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +231,13 @@ class MountTable:
         best = max(naming, key=lambda m: (len(m.prefix), m.path), default=None)
         return best.path if best is not None and best.control.limits != NO_LIMITS else ""
 
-    def to_wire(self, pending: frozenset[str] = frozenset()) -> wire.MountTable:
-        """``pending``: the mounts that hold data which their stores do not have."""
-        return wire.MountTable(mounts=[m.to_wire(pending=m.path in pending) for m in self.mounts])
+    def to_wire(self, ours: Ours = NOTHING) -> wire.MountTable:
+        return wire.MountTable(
+            mounts=[
+                m.to_wire(pending=m.path in ours.mounts, held=_below(m, ours.held))
+                for m in self.mounts
+            ]
+        )
 
     def _not_found(self, path: str) -> MountNotFound:
         near = difflib.get_close_matches(path, self._by_path, n=3, cutoff=0.4)
@@ -229,6 +248,12 @@ class MountTable:
             cause="nothing is mounted there" if self._by_path else "nothing is mounted at all",
             remedy=f"{known}`millpond mount add {path} <store URI>` adds one",
         )
+
+
+def _below(mount: Mount, held: Iterable[tuple[str, str]]) -> list[str]:
+    """The paths of directories of a store, as far as they lie in a mount."""
+    found = (mount.path_of(key) for place, key in held if place == mount.place)
+    return sorted(path for path in found if path is not None)
 
 
 def canonical_uri(uri: str) -> str:

@@ -199,7 +199,6 @@ class StagingAreas:
         with self._areas.lock:
             self._record(self._areas.hold(spot))
         self._touch(spot)
-        self._namespace.pending_mounts.flag()
         self._namespace.invalidate([path], tree=True)
 
     def mkdirs(self, path: str) -> None:
@@ -323,17 +322,18 @@ class StagingAreas:
             self._record(changes)
             self._drop_blocks(changes)
             self._used.pop(name.id, None)
-        if names:
-            self._namespace.pending_mounts.flag()
 
     def _drop_blocks(self, changes: Changes) -> None:
         gone = [n for n in changes.gone if not n.is_dir]
         self._pending.drop(n.entry(n.mount, n.place, "") for n in gone)
 
     def _record(self, changes: Changes) -> None:
-        if changes:
-            self._pending.journal.record([], changes)
-            self._areas.apply(changes)
+        if not changes:
+            return
+        self._pending.journal.record([], changes)
+        self._areas.apply(changes)
+        if any(name.held for name in (*changes.put, *changes.gone)):
+            self._namespace.pending_mounts.flag()
 
     def _stays(self, name: Name, to: Spot) -> bool:
         """Whether a rename to there is one within areas."""

@@ -516,7 +516,7 @@ class MountTable(_message.Message):
     def __init__(self, mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ...) -> None: ...
 
 class Mount(_message.Message):
-    __slots__ = ("path", "store_uri", "store_id", "root", "prefix", "read_only", "freshness_ms", "list_freshness_ms", "immutable", "direct_conf", "control", "pending", "commit_files", "unconditional")
+    __slots__ = ("path", "store_uri", "store_id", "root", "prefix", "read_only", "freshness_ms", "list_freshness_ms", "immutable", "direct_conf", "control", "pending", "held", "commit_files", "unconditional")
     class DirectConfEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -536,6 +536,7 @@ class Mount(_message.Message):
     DIRECT_CONF_FIELD_NUMBER: _ClassVar[int]
     CONTROL_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     COMMIT_FILES_FIELD_NUMBER: _ClassVar[int]
     UNCONDITIONAL_FIELD_NUMBER: _ClassVar[int]
     path: str
@@ -550,9 +551,10 @@ class Mount(_message.Message):
     direct_conf: _containers.ScalarMap[str, str]
     control: CacheControl
     pending: bool
+    held: _containers.RepeatedScalarFieldContainer[str]
     commit_files: _containers.RepeatedScalarFieldContainer[str]
     unconditional: bool
-    def __init__(self, path: _Optional[str] = ..., store_uri: _Optional[str] = ..., store_id: _Optional[str] = ..., root: _Optional[str] = ..., prefix: _Optional[str] = ..., read_only: _Optional[bool] = ..., freshness_ms: _Optional[int] = ..., list_freshness_ms: _Optional[int] = ..., immutable: _Optional[_Iterable[str]] = ..., direct_conf: _Optional[_Mapping[str, str]] = ..., control: _Optional[_Union[CacheControl, _Mapping]] = ..., pending: _Optional[bool] = ..., commit_files: _Optional[_Iterable[str]] = ..., unconditional: _Optional[bool] = ...) -> None: ...
+    def __init__(self, path: _Optional[str] = ..., store_uri: _Optional[str] = ..., store_id: _Optional[str] = ..., root: _Optional[str] = ..., prefix: _Optional[str] = ..., read_only: _Optional[bool] = ..., freshness_ms: _Optional[int] = ..., list_freshness_ms: _Optional[int] = ..., immutable: _Optional[_Iterable[str]] = ..., direct_conf: _Optional[_Mapping[str, str]] = ..., control: _Optional[_Union[CacheControl, _Mapping]] = ..., pending: _Optional[bool] = ..., held: _Optional[_Iterable[str]] = ..., commit_files: _Optional[_Iterable[str]] = ..., unconditional: _Optional[bool] = ...) -> None: ...
 
 class CacheControl(_message.Message):
     __slots__ = ("admission", "ttl_s", "quota_bytes", "reserve_bytes", "write", "writers")

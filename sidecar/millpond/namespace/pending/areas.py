@@ -179,6 +179,15 @@ class Areas:
             for inside, each in self.below(child):
                 yield f"{child.name}/{inside}", each
 
+    def held_keys(self) -> frozenset[tuple[str, str]]:
+        """(place, key) of the held directories."""
+        found = {(t.place, t.name) for t in self.tops() if t.held}
+        for top in self.tops():
+            if not top.held:
+                inside = ((f"{top.name}/{name.name}", name) for name in self.children(top))
+                found |= {(top.place, key) for key, name in inside if name.held}
+        return frozenset(found)
+
     def tops(self) -> list[Name]:
         with self.lock:
             return [self._nodes[i].name for i in self._tops.values()]

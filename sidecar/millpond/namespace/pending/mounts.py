@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from millpond.errors import MountConflict, MountNotFound
+from millpond.namespace.mounts import Ours
 from millpond.namespace.pending.records import Op
 from millpond.namespace.places import At
 
@@ -21,13 +22,10 @@ if TYPE_CHECKING:
     from millpond.under.base import UnderStore
 
 
-def held(table: MountTable, view: View, areas: Areas) -> frozenset[str]:
-    """The mounts with data that their stores do not have."""
-    return frozenset(
-        m.path
-        for m in table.mounts
-        if view.holds_below(m.place, m.prefix) or areas.tops_below(m.place, m.prefix)
-    )
+def ours(table: MountTable, view: View, areas: Areas) -> Ours:
+    """What the stores of these mounts do not have."""
+    mounts = (m.path for m in table.mounts if view.holds_below(m.place, m.prefix))
+    return Ours(frozenset(mounts), areas.held_keys())
 
 
 def check_removable(view: View, areas: Areas, path: str) -> None:
@@ -68,9 +66,9 @@ class PendingMounts:
             return entry.key
 
     def flag(self) -> None:
-        """Tell clients which mounts hold pending data."""
+        """Tell clients what the stores do not have."""
         pending = self._pending
-        self._mounts.set_pending(held(self._mounts.table, pending.view, pending.areas))
+        self._mounts.set_ours(ours(self._mounts.table, pending.view, pending.areas))
 
     def _at(self, entry: Entry) -> At:
         store_id, _, root = entry.place.partition("/")

@@ -91,7 +91,7 @@ final class Lister {
         }
         Unreachable.checkStaged(path);
         if (look.pending(path)) {
-            throw Unreachable.mount(path, trouble);
+            throw Unreachable.mount(look, path, trouble);
         }
         if (mount != null) {
             DirectStore store = stores.of(mount);

@@ -111,10 +111,19 @@ final class Namespace {
             return only;
         }
 
-        /** Whether the mount of a path holds, at this moment, what its store does not have. */
+        /**
+         * Whether the mount of a path, or a staging area, holds at this moment what its store does
+         * not have.
+         */
         boolean pending(String path) {
             Mount mount = (dir == null ? table : dir.mountsNow()).find(path);
-            return mount != null && mount.pending();
+            return mount != null && (mount.pending() || mount.holds(path));
+        }
+
+        /** Whether a path lies in a staging area that the sidecar holds. */
+        boolean held(String path) {
+            Mount mount = (dir == null ? table : dir.mountsNow()).find(path);
+            return mount != null && mount.holds(path);
         }
 
         /** The mount that covers a path; MountNotFound names those there are. */

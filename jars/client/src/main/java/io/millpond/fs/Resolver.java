@@ -204,20 +204,20 @@ final class Resolver {
         }
         boolean pending = look.pending(path);
         if (pending && (meta == null || meta.weak())) {
-            throw Unreachable.mount(path, trouble);
+            throw Unreachable.mount(look, path, trouble);
         }
         StatusRow row;
         try {
             row = row(store, path, look.table().mountPoints(path), plan, trouble);
         } catch (PathNotFoundException e) {
-            throw pending ? Unreachable.mount(path, e) : e;
+            throw pending ? Unreachable.mount(look, path, e) : e;
         }
         if (meta != null && !meta.weak() && store.holds(meta, row)) {
             boolean ours = store.isLocal() || Meta.isBorn(meta.version());
             return new Known(ours ? row(path, meta) : row, meta);
         }
         if (pending || Meta.isBorn(row.version())) {
-            throw Unreachable.mount(path, trouble);
+            throw Unreachable.mount(look, path, trouble);
         }
         return new Known(row, null);
     }

@@ -14,21 +14,28 @@ final class Unreachable {
             "Try again when the sidecar runs; 'millpond doctor' says what it lacks";
 
     private static final long PATIENCE_NS = TimeUnit.SECONDS.toNanos(10);
+
+    /** For a job's own staging: it can't go on without it, and its sidecar may be starting again. */
+    private static final long JOB_PATIENCE_NS = TimeUnit.SECONDS.toNanos(60);
+
     private static final long PAUSE_MS = 100;
 
     private Unreachable() {}
 
     /**
      * Asks again where a sidecar that is only busy gave no answer: as long as it renews its lease,
-     * at most ten seconds. Elsewhere the store is read at once; here there is nothing else to ask.
+     * at most ten seconds; in a staging area, whether or not it does, for a minute. Elsewhere the
+     * store is read at once; here there is nothing else to ask.
      */
     static <T> T patiently(Client client, Batch.Answer<T> ask) throws IOException {
-        long until = System.nanoTime() + PATIENCE_NS;
+        long since = System.nanoTime();
         while (true) {
             try {
                 return ask.get();
             } catch (PendingUnreachableException e) {
-                if (!client.leaseGood() || System.nanoTime() > until) {
+                long waited = System.nanoTime() - since;
+                boolean enough = waited > PATIENCE_NS || !client.leaseGood();
+                if (e.inStaging() ? waited > JOB_PATIENCE_NS : enough) {
                     throw e;
                 }
             }
@@ -51,13 +58,19 @@ final class Unreachable {
     }
 
     /** Nobody can say what a path has: its mount holds what the store does not have. */
-    static PendingUnreachableException mount(String path, Exception trouble) {
+    static PendingUnreachableException mount(
+            Namespace.Look look, String path, Exception trouble) {
+        boolean held = look.held(path);
+        String cause =
+                held
+                        ? "it lies in the staging area of a job, which the sidecar holds"
+                        : "its mount holds data that the store does not have yet";
         PendingUnreachableException typed =
                 new PendingUnreachableException(
                         "what " + path + " has can't be known without the sidecar",
-                        "its mount holds data that the store does not have yet"
-                                + (trouble == null ? "" : "; " + trouble.getMessage()),
-                        REMEDY);
+                        cause + (trouble == null ? "" : "; " + trouble.getMessage()),
+                        REMEDY,
+                        held);
         typed.initCause(trouble);
         return typed;
     }

@@ -223,12 +223,13 @@ final class Writes {
         Throwable told = trouble == null ? null : trouble.getCause();
         boolean answered =
                 told instanceof Fault && ((Fault) told).error() != ErrorCode.SIDECAR_UNAVAILABLE;
-        if (Names.isStaged(path) || namespace.look().pending(path)) {
+        Namespace.Look look = namespace.look();
+        if (Names.isStaged(path) || look.pending(path)) {
             if (answered && told instanceof IOException) {
                 throw (IOException) told;
             }
             Unreachable.checkStaged(path);
-            throw Unreachable.mount(path, trouble);
+            throw Unreachable.mount(look, path, trouble);
         }
     }
 

@@ -75,6 +75,17 @@ public final class Mount {
         return wire.getPending();
     }
 
+    /** Whether a path lies in a staging area: the sidecar alone knows what is there. */
+    public boolean holds(String path) {
+        for (String each : wire.getHeldList()) {
+            if (path.startsWith(each)
+                    && (path.length() == each.length() || path.charAt(each.length()) == '/')) {
+                return true;
+            }
+        }
+        return false;
+    }
+
     /** How old the validation behind an open may be. */
     public long freshnessMs() {
         return wire.getFreshnessMs();
