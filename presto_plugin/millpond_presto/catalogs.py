@@ -25,6 +25,7 @@ RESOURCES = "hive.config.resources"
 # Of a catalog of Iceberg's own, which finds tables in a warehouse, and does not read the former.
 ICEBERG_RESOURCES = "iceberg.hadoop.config.resources"
 DELEGATE = "fs.cache.delegate."
+STAGING = "hive.temporary-staging-directory-path"
 TRANSPARENT = "io.millpond.fs.TransparentFileSystem"
 S3_TYPE = "hive.s3-file-system-type"
 S3_SCHEMES = ("s3a", "s3", "s3n")
@@ -181,6 +182,8 @@ def catalog(
         resource |= {f"presto.s3.{key}": value for key, value in _s3(chosen, notes).items()}
     elif fallback:
         properties |= {f"hive.s3.{key}": value for key, value in _s3(chosen, notes).items()}
+    if connector == "hive-hadoop2" and not trino and not transparent:
+        properties |= _staging(chosen, notes)
     properties |= extra or {}
     if not any(key.startswith(("hive.metastore", "iceberg.catalog.type")) for key in properties):
         notes.append("no metastore is named: give --metastore thrift://host:9083")
@@ -190,6 +193,17 @@ def catalog(
             "where these are the store's"
         )
     return Catalog(properties, resource | dict(hadoop or {}), tuple(notes))
+
+
+def _staging(mounts: Iterable[wire.Mount], notes: list[str]) -> dict[str, str]:
+    """Where Presto writes before it renames: in the mount of its tables, or nothing is renamed."""
+    paths = [mount.path.rstrip("/") for mount in mounts if not mount.read_only]
+    if len(paths) > 1:
+        notes.append(
+            f"Presto renames what it writes, which goes within one mount: to write to {paths[0]}, "
+            f"make a catalog with --mount {paths[0]}"
+        )
+    return {STAGING: f"{paths[0]}/tmp/presto-${{USER}}"} if len(paths) == 1 else {}
 
 
 def _metastore(uri: str) -> str:

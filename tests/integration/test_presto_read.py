@@ -261,6 +261,40 @@ def test_errors_say_what_to_do(node: PrestoNode, table: str) -> None:
         node.create("nowhere", COLUMNS, "cache:///nowhere/at/all")
 
 
+@pytest.mark.parametrize("catalog", ["hive", "lake"])
+def test_what_presto_writes_is_right_everywhere_and_warm(
+    node: PrestoNode, spark: SparkSession, catalog: str
+) -> None:
+    """By ``cache://``, and by store URIs, where Presto's own class writes and the cache is told."""
+    writes = Writes(node, catalog)
+    writes.query("CREATE TABLE {t}.plain AS SELECT * FROM (VALUES (1, 'a'), (2, 'b')) AS v (id, p)")
+    writes.query("INSERT INTO {t}.plain VALUES (3, 'c')")
+    assert writes.rows("plain") == [1, 2, 3]
+    writes.query(
+        "CREATE TABLE {t}.parts WITH (partitioned_by = ARRAY['p']) AS "
+        "SELECT * FROM (VALUES (1, 'a'), (2, 'b')) AS v (id, p)"
+    )
+    writes.query("INSERT INTO {t}.parts VALUES (3, 'b'), (4, 'c')")
+    assert writes.rows("parts") == [1, 2, 3, 4]
+    writes.query("INSERT INTO {t}.parts VALUES (5, 'b')", overwrite=True)
+    assert writes.rows("parts") == [1, 4, 5]
+    stored = sorted(objects(node, writes.folder))
+    assert len([key for key in stored if "/plain/" in key]) == 2
+    assert {key.split("/")[2] for key in stored if "/parts/" in key} == {"p=a", "p=b", "p=c"}
+    assert not any("tmp/presto" in key for key in objects(node, ""))
+
+    before = node.site.requests()
+    for name, ids in (("plain", [1, 2, 3]), ("parts", [1, 4, 5])):
+        frame = spark.read.parquet(node.site.cached(f"{writes.folder}/{name}"))
+        assert sorted(row["id"] for row in frame.select("id").collect()) == ids
+    if catalog == "hive":
+        assert node.site.requests().since(before).get == 0, "what was written is here"
+
+    writes.query("DROP TABLE {t}.plain")
+    writes.query("DROP TABLE {t}.parts")
+    assert objects(node, writes.folder) == {}
+
+
 @pytest.mark.full
 @pytest.mark.usefixtures("revived")
 def test_fifty_kills_fail_no_query(node: PrestoNode, table: str, sales: Sales) -> None:
@@ -326,3 +360,25 @@ def sums_with_a_kill(
             time.sleep(0.005)
         node.site.sidecar.kill()
         return query.result(), between
+
+
+class Writes:
+    """A schema of managed tables, in the mount or by its store's URI."""
+
+    def __init__(self, node: PrestoNode, catalog: str) -> None:
+        self._node, self._catalog = node, catalog
+        self.folder = f"written_{catalog}"
+        place = node.site.cached if catalog == "hive" else node.site.direct
+        node.presto.query(
+            f"CREATE SCHEMA {catalog}.{self.folder} WITH (location = '{place(self.folder)}')"
+        )
+
+    def query(self, sql: str, *, overwrite: bool = False) -> None:
+        existing = {f"{self._catalog}.insert_existing_partitions_behavior": "OVERWRITE"}
+        cursor = self._node.presto.cursor(self._catalog, self.folder, existing if overwrite else {})
+        cursor.execute(sql.format(t=f"{self._catalog}.{self.folder}"))
+        cursor.fetchall()
+
+    def rows(self, table: str) -> list[int]:
+        found = self._node.presto.query(f"SELECT id FROM {self._catalog}.{self.folder}.{table}")
+        return sorted(id for [id] in found)

@@ -76,6 +76,14 @@ def test_it_names_the_file_system_the_directory_and_the_store(cache_dir: Path) -
         "fs.cache.dir": str(cache_dir),
         "fs.cache.mounts": "/sales=s3a://sales/p,/more=s3a://more/p,/local=file:///data",
     }
+    [note] = made.notes
+    assert "to write to /sales, make a catalog with --mount /sales" in note
+
+
+def test_it_stages_in_the_mount_of_its_tables(cache_dir: Path) -> None:
+    made = catalog(Path("/presto/etc/m.xml"), METASTORE, cache_dir, ["/sales"])
+    staging = made.properties["hive.temporary-staging-directory-path"]
+    assert staging == "/sales/tmp/presto-${USER}"
     assert made.notes == ()
 
 
