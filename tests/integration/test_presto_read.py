@@ -267,11 +267,14 @@ def test_what_presto_writes_is_right_everywhere_and_warm(
 ) -> None:
     """By ``cache://``, and by store URIs, where Presto's own class writes and the cache is told."""
     writes = Writes(node, catalog)
-    writes.query("CREATE TABLE {t}.plain AS SELECT * FROM (VALUES (1, 'a'), (2, 'b')) AS v (id, p)")
+    writes.query(
+        "CREATE TABLE {t}.plain WITH (format = 'PARQUET') AS "
+        "SELECT * FROM (VALUES (1, 'a'), (2, 'b')) AS v (id, p)"
+    )
     writes.query("INSERT INTO {t}.plain VALUES (3, 'c')")
     assert writes.rows("plain") == [1, 2, 3]
     writes.query(
-        "CREATE TABLE {t}.parts WITH (partitioned_by = ARRAY['p']) AS "
+        "CREATE TABLE {t}.parts WITH (format = 'PARQUET', partitioned_by = ARRAY['p']) AS "
         "SELECT * FROM (VALUES (1, 'a'), (2, 'b')) AS v (id, p)"
     )
     writes.query("INSERT INTO {t}.parts VALUES (3, 'b'), (4, 'c')")
