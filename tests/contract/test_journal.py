@@ -239,6 +239,19 @@ class JournalContract(ABC):
         [made] = journal.commit(batch, None)
         assert made.expect == ABSENT
 
+    @pytest.mark.parametrize("strict", [True, False])
+    def test_a_file_born_here_that_is_known_no_more_can_not_be_replaced(
+        self, journal: Journal, batch: str, strict: bool
+    ) -> None:
+        [first] = journal.record([put("a", expect="v0")])
+        journal.advance(first.seq, State.DIRTY, State.CONFLICT)
+        journal.settle(first.seq, State.CONFLICT, "v0", changed=False)  # a person gave it up
+        with pytest.raises(Conflict, match="meanwhile"):
+            journal.record([put("a", expect=first.version, strict=strict)])
+        with pytest.raises(Conflict, match="meanwhile"):
+            journal.commit(batch, None, [replace(removal("a", first.version), strict=strict)])
+        assert journal.commit(batch, None, [removal("a", "v0")])
+
     def test_overwriting_a_conflict(self, journal: Journal) -> None:
         [entry] = journal.record([put("a", expect="v0")])
         assert not journal.overwrite(entry.seq)

@@ -28,7 +28,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from millpond.errors import Conflict
-from millpond.model.paths import BORN, file_id
+from millpond.model.paths import BORN, file_id, is_born
 from millpond.under.base import ABSENT
 
 if TYPE_CHECKING:
@@ -173,18 +173,25 @@ def rebased(entry: Entry, seen: Entry | None, alias: Alias | None) -> Entry:
     """The entry as it is recorded after ``seen``, the last one of its key that is pending, or after
     ``alias``, what was persisted there last.
 
-    Raises Conflict where that is not what a strict entry is to replace.
+    Raises Conflict where that is not what a strict entry is to replace; and where it is to replace
+    a file born here that is known no more: no store could tell whether it has that still.
     """
     if seen is not None:
         now = seen.version if seen.op is Op.PUT else ABSENT
     elif alias is not None:
         now = alias.version
-    else:
+    elif entry.expect is None or not is_born(entry.expect):
         return entry
+    else:
+        raise _changed(entry)
     if entry.strict and entry.expect not in (None, now):
-        raise Conflict(
-            f"{entry.key} is not what was to be replaced",
-            cause="it was written or deleted by another meanwhile",
-            remedy="Look at it, and write again",
-        )
+        raise _changed(entry)
     return replace(entry, expect=now)
+
+
+def _changed(entry: Entry) -> Conflict:
+    return Conflict(
+        f"{entry.key} is not what was to be replaced",
+        cause="it was written or deleted by another meanwhile",
+        remedy="Look at it, and write again",
+    )
