@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from millpond import metrics as m
 from millpond.client import CacheFileSystem
 from millpond.client.writer import StagedWriter
 from millpond.errors import (
@@ -18,7 +21,9 @@ from millpond.errors import (
     PathNotFound,
 )
 from millpond.model.sizes import MIB
+from millpond.server import sidecar as server
 from millpond.settings import Settings
+from millpond.testing.store_model import StoreModel
 from millpond.wire.local_client import LocalClient
 from tests.fixtures.sidecar import LoopSidecar, ProcessSidecar
 from tests.fixtures.waiting import eventually
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from millpond.testing.s3_gateway import S3Gateway
 
 TYPES = ("through", "async")
+SILENT_MS = 8_000
 BIG = bytes(range(256)) * (17 * MIB // 256)
 
 
@@ -287,6 +293,47 @@ def test_an_open_batch_outlives_a_sidecar_that_is_killed(
         client.batch_commit(begun.batch, ["a1", "a2"])
         assert listed(client, "/async/t") == ["f", "g"]
         assert read(site, "/async/t/f") == BIG
+
+
+@pytest.mark.parametrize("verb", ["commit", "replace"])
+def test_a_store_that_falls_silent_holds_up_its_own_batches(
+    s3_gateway: S3Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    for name, size in (("UPLOAD", 4), ("LOOKUP", 4)):
+        monkeypatch.setattr(server, f"{name}_THREADS", size)
+        monkeypatch.setattr(server, f"{name}S_PER_STORE", size // 2)
+    settings = Settings(cache_dir=tmp_path / "cache", http_port=0, cache_capacity_bytes=512 * MIB)
+    with StoreModel(s3_gateway.endpoint) as model, LoopSidecar(settings) as sidecar:
+        site = Site(sidecar, s3_gateway)
+        uri = f"s3://{site.bucket}/silent"
+        add = sidecar.control.mount_add
+        add("/silent", uri, s3_gateway.mount_options(model.endpoint), check=False)
+        begun = []
+        for mount in ["/silent"] * 5 + ["/through"]:
+            with site.client() as client:
+                begun.append(client.batch_begin(mount).batch)
+            site.stage(f"{mount}/d/.millpond-{begun[-1]}/a1/{len(begun)}", b"1")
+        model.set(latency_ms=SILENT_MS)
+
+        def call(batch: str, mount: str) -> None:
+            with site.client() as client:
+                if verb == "commit":
+                    client.batch_commit(batch)
+                else:
+                    client.batch_replace(batch, f"{mount}/d")
+
+        callers = [threading.Thread(target=call, args=(b, "/silent")) for b in begun[:5]]
+        for caller in callers:
+            caller.start()
+        counted = sidecar.sidecar.metrics.value
+        asked = partial(counted, m.REQUESTS, f"batch_{verb}")
+        eventually("all were asked", lambda: asked() == 5)
+        began = time.monotonic()
+        call(begun[5], "/through")
+        assert time.monotonic() - began < SILENT_MS / 2000
+        model.set(latency_ms=0)
+        for caller in callers:
+            caller.join()
 
 
 def test_a_batch_that_nobody_calls_for_is_dropped(s3_gateway: S3Gateway, tmp_path: Path) -> None:

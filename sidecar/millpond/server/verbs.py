@@ -45,6 +45,8 @@ MAX_TOUCHES = 8192
 """Touches taken of one report; a client that has more loses the rest, as lost reports are."""
 MAX_BAD_PAGES = 256
 SLOW_CLIENT_S = 30.0
+ENDED = "batches that are over"
+"""What their calls share the threads of, there being no store to name."""
 
 
 class Verbs:
@@ -205,8 +207,11 @@ class Verbs:
         workers.submit(job, of=self._namespace.store_of(path) or None)
 
     def _batch(self, workers: Workers, call: Call, verb: str, request: wire.Request) -> None:
-        handler = partial(self._batch_verb, verb)
-        workers.submit(partial(self._in_thread, call, handler, getattr(request, verb)))
+        asked = getattr(request, verb)
+        job = partial(self._in_thread, call, partial(self._batch_verb, verb), asked)
+        begin = verb == "batch_begin"
+        path = asked.path if begin else self.batches.mount_in_memory(asked.batch)
+        workers.submit(job, of=self._namespace.store_of(path) or ENDED)
 
     def _in_thread(self, call: Call, handler: Callable[[Call, Any], bytes], request: Any) -> None:
         """[thread] Run a handler that blocks; its frame is the last reply."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 REMOVALS = "/"
 """The attempt of what a commit is to remove."""
+REMEMBERED = 1000
+"""So many batches that are over have their mounts still known."""
 FEW_LISTINGS = 8
 """So many directories are listed one by one; of more, all that is below what they share."""
 _ATTEMPT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=-]{0,199}")
@@ -58,10 +60,18 @@ class OpenBatches:
     def __init__(self) -> None:
         self._lock = threading.Condition()
         self._open: dict[str, OpenBatch] = {}
+        self._mounts: dict[str, str] = {}
+
+    def mount_of(self, ident: str) -> str:
+        """The mount of a batch that is open, or ended not long ago; else ""."""
+        return self._mounts.get(ident, "")
 
     def add(self, batch: Batch, staged: Iterable[Entry], now_s: float) -> None:
         with self._lock:
             self._open[batch.id] = OpenBatch(batch, now_s, {e.seq: e for e in staged})
+            self._mounts[batch.id] = batch.mount
+            for ident in [i for i in self._mounts if i not in self._open][:-REMEMBERED]:
+                del self._mounts[ident]
 
     @contextmanager
     def use(self, ident: str, now_s: float) -> Iterator[OpenBatch]:
