@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from millpond.namespace import Namespace
     from millpond.namespace.namespace import Place
     from millpond.server.areas import StagingAreas
+    from millpond.namespace.pending.begun import Begun
     from millpond.server.batches import Batches
     from millpond.store import BlockStore
     from millpond.store.staging import StagedFile, Taken
@@ -106,15 +107,21 @@ class Writing:
             return self._begun_held(owner, path, request)
         write_type = core.write_type(mount, path, request.write_type)
         later = write_type == ASYNC
+        begun = self._under_way(path) if later and not strict else None
         found = self._found(path, force=later or strict)
         expect = core.check_create(path, found, overwrite=request.overwrite)
-        if later and found is not None:
-            expect = found.version  # what comes to be there until it is persisted is kept
-        elif later:
-            expect = ABSENT
+        if begun is not None:  # what others make until it is persisted is kept
+            version = ABSENT if found is None else found.version
+            self._namespace.pending.under_way.found(begun, version)
         # A directory that another node holds is in no store.
         self._check_above(path, must=request.parent and mount.spot(path) is None)
-        return self.writes.begin(owner, path, expect, write_type=write_type, strict=strict)
+        return self.writes.begin(
+            owner, path, expect, write_type=write_type, strict=strict, begun=begun
+        )
+
+    def _under_way(self, path: str) -> Begun:
+        place = self._namespace.place(path)
+        return self._namespace.pending.under_way.begin(place.mount.place, place.key)
 
     def _begun_held(self, owner: int, path: str, request: wire.BeginRequest) -> Write:
         """A write in a staging area: nobody else creates the same file, so no store is asked."""
@@ -159,7 +166,7 @@ class Writing:
         entry = replace(
             pending.keep(place, taken), batch=new_id(), expect=write.expect, strict=write.strict
         )
-        pending.record([entry])
+        pending.record(entry, write.begun)
         info = self._namespace.stat(write.path)
         if taken.length <= INLINE_FILE_BYTES and info.version == entry.version:
             self._namespace.inlined(info, bytes(taken.read(0, taken.length)))

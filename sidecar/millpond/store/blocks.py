@@ -57,7 +57,7 @@ class Blocks:
         self._open: dict[bytes, BlockWriter] = {}
         self._open_lock = threading.Lock()
         self._held: dict[bytes, float] = {}
-        self.kept: set[bytes] = set()  # file ids
+        self.kept: set[bytes] = set()  # file ids, and halves of metas' digests
         self.corrupt_pages = 0
 
     # -- what may not be evicted

@@ -249,14 +249,14 @@ class BlockStore:
         """Do not evict the block before that. Memory only."""
         self._blocks.hold(block_key(file_id, block), seconds)
 
-    def keep(self, file_id: bytes) -> None:
+    def keep(self, ident: bytes) -> None:
         """No block of this version goes before ``unkeep``, by eviction, by hand or as a bad one:
-        nobody else has its data. Memory only."""
-        self._blocks.kept.add(file_id)
+        nobody else has its data. Half a path's hash: its meta is not evicted. Memory only."""
+        self._blocks.kept.add(ident)
 
-    def unkeep(self, file_id: bytes) -> None:
+    def unkeep(self, ident: bytes) -> None:
         """They may go again. Memory only."""
-        self._blocks.kept.discard(file_id)
+        self._blocks.kept.discard(ident)
 
     def report_bad_page(self, file_id: bytes, block: int, page: int, generation: int) -> bool:
         """A reader met a bad page: True if we find it so too; the block is then unlinked."""

@@ -44,9 +44,19 @@ class Aliases:
             excess = list(self._known)[: max(0, len(self._known) - self._at_most)]
             return [self._known.pop(each)[0] for each in excess]
 
-    def forget(self, place: str, key: str) -> None:
+    def forget(self, place: str, key: str) -> Alias | None:
+        """What is not known any more."""
         with self._lock:
-            self._known.pop((place, key), None)
+            return self._known.pop((place, key), (None, 0))[0]
+
+    def forget_below(self, place: str, key: str) -> list[Alias]:
+        """The same, at a key and below it."""
+        with self._lock:
+            below = [
+                at for at in self._known
+                if at[0] == place and (at[1] == key or at[1].startswith(f"{key}/"))
+            ]  # fmt: skip
+            return [self._known.pop(at)[0] for at in below]
 
     def seen_as(self, place: str, entry: ObjectStat, mark: int) -> tuple[ObjectStat, Alias | None]:
         """What a store's entry is known as here; and the alias that it proves wrong, forgotten."""

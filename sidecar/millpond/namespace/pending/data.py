@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from millpond.errors import Conflict, MillpondError, NotPersisted
@@ -17,6 +18,7 @@ from millpond.model.records import is_born
 from millpond.namespace.pending.ahead import Ahead
 from millpond.namespace.pending.aliases import Aliases
 from millpond.namespace.pending.areas import Areas
+from millpond.namespace.pending.begun import UnderWay
 from millpond.namespace.pending.overlay import PendingSource
 from millpond.namespace.pending.records import BatchState, Entry, Op, State, born
 from millpond.namespace.pending.room import Room
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from millpond.namespace.database import Database
     from millpond.namespace.namespace import Place
+    from millpond.namespace.pending.begun import Begun
     from millpond.namespace.pending.records import Alias, Batch
     from millpond.store import BlockStore
     from millpond.store.staging import Taken
@@ -54,11 +57,16 @@ class PendingData:
         self.view = View(e for e in loaded.entries if e.state is not State.STAGED)
         self.aliases = Aliases(loaded.aliases)
         self.ahead = Ahead()
+        self.under_way = UnderWay()
+        self._turn = threading.Lock()
+        """Of who commits by what is under way, and who settles."""
         staged: dict[str, list[Entry]] = {}
         for entry in loaded.entries:
             if entry.op is Op.PUT:
                 store.keep(entry.file_id)
                 self.room.add(entry.length)
+                if entry.state is not State.STAGED:
+                    store.keep(entry.meta_ident)
             if entry.state is State.STAGED:
                 staged.setdefault(entry.batch, []).append(entry)
         self.areas = Areas(loaded.names)
@@ -111,23 +119,29 @@ class PendingData:
                 self._unkeep(entry)
                 self._store.drop_file(entry.file_id)
 
-    def record(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Commit entries that ``keep`` made, as a batch that nobody asks for.
+    def record(self, entry: Entry, begun: Begun | None = None) -> None:
+        """Commit an entry that ``keep`` made, as a batch that nobody asks for; ``begun`` says what
+        it is to replace.
 
-        Durable and visible when it returns. Raises Conflict, NoSpace: then they are dropped.
+        Durable and visible when it returns. Raises Conflict, NoSpace: then it is dropped.
         """
-        new = list(entries)
         try:
-            made = self.journal.record(new)
+            with self._turn:
+                if begun is not None:
+                    entry = replace(entry, expect=begun.expect)
+                made = self.journal.record([entry])
         except MillpondError:
-            self.drop(new)
+            self.drop([entry])
             raise
         self.committed(made)
-        return made
 
     def committed(self, entries: list[Entry]) -> None:
         """The journal has committed these: they are visible to all when this returns."""
-        self.view.add(entries)
+        with self._turn:
+            self.view.add(entries)
+            for entry in entries:
+                if entry.op is Op.PUT:
+                    self._store.keep(entry.meta_ident)
         self.on_committed(entries)
         self.wake()
 
@@ -138,18 +152,40 @@ class PendingData:
     ) -> bool:
         """The store has what the entry says, or (not ``changed``) need not: it leaves. Whether it
         was ours to say."""
-        if not self.journal.settle(entry.seq, entry.state, made, alias, changed=changed):
-            return False
+        with self._turn:
+            if not self.journal.settle(entry.seq, entry.state, made, alias, changed=changed):
+                return False
+            now = made if alias is None else alias.version
+            if changed and now is not None:
+                self.under_way.made(entry.place, entry.key, now)
         if alias is None and changed:
             self.aliases.forget(entry.place, entry.key)
         elif alias is not None and (excess := self.aliases.add(alias)):
             self.journal.drop_aliases(excess)
-        self.view.settle(entry.seq, made)
+        with self._turn:
+            self.view.settle(entry.seq, made)
+            if self.view.seen(entry.place, entry.key) is None:
+                self._store.unkeep(entry.meta_ident)
         self.on_settled(entry, alias)
         if entry.op is Op.PUT:
             self._unkeep(entry)
         self._notify()
         return True
+
+    def changed(self, place: str, key: str, version: str) -> None:
+        """This node has put that into the store itself; ``version`` "": nothing proves which."""
+        alias = self.aliases.forget(place, key)
+        if alias is not None:
+            self.journal.drop_aliases([alias])
+        if version:
+            self.under_way.made(place, key, version)
+
+    def removed(self, place: str, key: str) -> None:
+        """This node has removed from the store what was at a key and below it."""
+        gone = self.aliases.forget_below(place, key)
+        if gone:
+            self.journal.drop_aliases(gone)
+        self.under_way.removed(place, key)
 
     def _unkeep(self, entry: Entry) -> None:
         self._store.unkeep(entry.file_id)

@@ -152,11 +152,14 @@ class OverlayStore(UnderStore):
     def put(self, key: str, source: Source, *, expect: str | None = None) -> str:
         self._pending.await_clean(self.place, key)
         there = self._pending.real_version(self.place, key, expect)
-        return self.real.put(key, source, expect=there)
+        made = self.real.put(key, source, expect=there)
+        self._pending.changed(self.place, key, made)
+        return made
 
     def delete(self, key: str, *, recursive: bool = False) -> None:
         self._pending.await_clean(self.place, key)
         self.real.delete(key, recursive=recursive)
+        self._pending.removed(self.place, key)
 
     def mkdirs(self, key: str) -> None:
         self.real.mkdirs(key)
@@ -165,6 +168,7 @@ class OverlayStore(UnderStore):
         self._pending.await_clean(self.place, source)
         self._pending.await_clean(self.place, target)
         self.real.rename(source, target)
+        self._pending.removed(self.place, source)
 
     def set_times(self, key: str, mtime_ms: int, atime_ms: int) -> None:
         self._pending.await_clean(self.place, key)

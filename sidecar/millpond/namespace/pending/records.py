@@ -28,7 +28,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from millpond.errors import Conflict
-from millpond.model.paths import BORN, file_id, is_born
+from millpond.model.paths import BORN, file_id, path_hash
+from millpond.model.records import is_born
+from millpond.store.content import IDENT_BYTES
 from millpond.under.base import ABSENT
 
 if TYPE_CHECKING:
@@ -94,6 +96,11 @@ class Entry:
     def file_id(self) -> bytes:
         """Under which its blocks lie."""
         return file_id(self.store_path, self.version)
+
+    @property
+    def meta_ident(self) -> bytes:
+        """What its meta is kept by."""
+        return path_hash(self.store_path)[:IDENT_BYTES]
 
 
 @dataclass(frozen=True, slots=True)

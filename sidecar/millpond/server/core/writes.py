@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from millpond.namespace.mounts import Mount, MountTable
+    from millpond.namespace.pending.begun import Begun
     from millpond.store.staging import StagedFile
     from millpond.wire.millpond_pb2 import FileInfo
 
@@ -45,8 +46,8 @@ Files = list["StagedFile"]
 
 @dataclass(slots=True)
 class Write:
-    """One file on its way. ``expect``: what it is to replace, as ``UnderStore.put`` has it; with
-    ``strict`` also what is written here meanwhile is a conflict."""
+    """One file on its way. ``expect``: what it is to replace, as ``UnderStore.put`` has it, where
+    ``begun`` does not say it; with ``strict`` also what is written here meanwhile is a conflict."""
 
     number: int
     path: str
@@ -54,6 +55,7 @@ class Write:
     file_id: bytes
     write_type: str = THROUGH
     strict: bool = True
+    begun: Begun | None = None
     files: dict[str, StagedFile] = field(default_factory=dict)
 
 
@@ -85,7 +87,7 @@ class Writes:
 
     def begin(
         self, owner: int, path: str, expect: str | None, *, write_type: str = THROUGH,
-        strict: bool = True,
+        strict: bool = True, begun: Begun | None = None,
     ) -> Write:  # fmt: skip
         """Raises InvalidRequest where one connection has too many."""
         with self._lock:
@@ -94,7 +96,7 @@ class Writes:
                 raise InvalidRequest(f"more than {MAX_WRITES} files are being written at once")
             self._last += 1
             ident = secrets.token_bytes(16)
-            write = Write(self._last, path, expect, ident, write_type=write_type, strict=strict)
+            write = Write(self._last, path, expect, ident, write_type, strict, begun)
             session.open[write.number] = write
             return write
 

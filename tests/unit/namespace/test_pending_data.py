@@ -1,0 +1,113 @@
+"""What is kept of pending files on disk, and what a write is to replace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from millpond.errors import Conflict
+from millpond.namespace.pending.records import Batch, Entry, Op, State, new_id
+from millpond.wire import millpond_pb2 as wire
+from tests.property.pending_site import MemoryStore, Node, Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+EVERYTHING = 1 << 40
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    trouble = Trouble()
+    node = Node(tmp_path / "cache", MemoryStore(trouble), trouble)
+    yield node
+    node.close()
+
+
+def persist(node: Node) -> None:
+    node.persister.wake()
+    while node.persister.run_one():
+        pass
+
+
+def write(node: Node, data: bytes) -> None:
+    writer = node.begin("/m/f", overwrite=True)
+    writer.write(data)
+    writer.commit()
+
+
+def remove(node: Node) -> None:
+    """By a batch."""
+    pending, place = node.pending, node.namespace.place("/m/f")
+    batch = Batch(new_id(), "/m", "async")
+    pending.journal.begin(batch)
+    seen = node.namespace.stat("/m/f").version
+    gone = Entry(batch.id, "/m", place.mount.place, place.key, Op.DELETE, expect=seen)
+    pending.committed(pending.journal.commit(batch.id, None, [gone]))
+
+
+@pytest.mark.parametrize("size", [5, 100_000])
+def test_the_meta_of_a_pending_file_is_not_evicted(node: Node, size: int) -> None:
+    write(node, b"older")
+    write(node, b"1" * size)
+    store_path = node.namespace.stat("/m/f").store_path
+    for restarted in (False, True):
+        node.store.free(EVERYTHING)
+        assert node.store.get_meta(store_path) is not None
+        if not restarted:
+            node.crash()
+    persist(node)
+    assert node.store.get_meta(store_path) is not None
+    node.store.free(EVERYTHING)
+    assert node.store.get_meta(store_path) is None
+
+
+@pytest.mark.parametrize("persisted", [True, False])
+@pytest.mark.parametrize("by", ["delete", "batch", "write and batch"])
+def test_what_this_node_removes_meanwhile_is_no_conflict(
+    node: Node, by: str, persisted: bool
+) -> None:
+    write(node, b"old")
+    persist(node)
+    writer = node.begin("/m/f", overwrite=True)
+    if by == "delete":
+        node.writing.delete(wire.DeleteRequest(path="/m/f"))
+    if "write" in by:
+        write(node, b"another")
+    if "batch" in by:
+        remove(node)
+    if persisted:
+        persist(node)
+    writer.write(b"new")
+    writer.commit()
+    persist(node)
+    assert node.pending.view.all() == []
+    assert node.under.objects["data/f"][1] == b"new"
+
+
+def test_what_another_removes_meanwhile_is_one(node: Node) -> None:
+    write(node, b"old")
+    persist(node)
+    writer = node.begin("/m/f", overwrite=True)
+    node.under.change("data/f", None)
+    writer.write(b"new")
+    writer.commit()
+    persist(node)
+    assert [e.state for e in node.pending.view.all()] == [State.CONFLICT]
+
+
+def test_what_a_person_gave_up_can_not_be_replaced(node: Node) -> None:
+    """Its writer has seen what was there before; what is there now he has not."""
+    write(node, b"old")
+    node.under.change("data/f", b"foreign")
+    persist(node)
+    [stuck] = node.pending.view.all()
+    writer = node.begin("/m/f", overwrite=True)
+    node.pending.discard(stuck)
+    writer.write(b"new")
+    with pytest.raises(Conflict):
+        writer.commit()
+    assert node.read("/m/f") == b"foreign"
+    assert node.store.blocks_of(stuck.file_id) == set()
