@@ -321,6 +321,26 @@ class TestSqlite(JournalContract):
         self._open.append(Database(self._file))
         return SqliteJournal(self._open[-1])
 
+    def test_a_machine_that_starts_anew_has_no_open_batches(self) -> None:
+        def opened(boot: str) -> Journal:
+            self._open.append(Database(self._file))
+            return SqliteJournal(self._open[-1], boot)
+
+        first = opened("one")
+        batches = [Batch(new_id(), "/m", "async") for _ in range(2)]
+        for each in batches:
+            first.begin(each)
+            first.stage(each.id, [put("a")])
+        made = first.commit(batches[0].id, None)
+        for boot in ("one", ""):
+            states = [b.state for b in opened(boot).load().batches]
+            assert states == [BatchState.COMMITTED, BatchState.OPEN]
+        anew = opened("two")
+        assert [b.state for b in anew.load().batches] == [BatchState.COMMITTED, BatchState.ABORTED]
+        assert anew.load().entries == made
+        with pytest.raises(BatchEnded, match="started anew"):
+            anew.commit(batches[1].id, None)
+
     def test_a_release_that_knows_none_is_kept_out(self, journal: Journal) -> None:
         def schema() -> int:
             with sqlite3.connect(self._file) as db:

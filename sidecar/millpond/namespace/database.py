@@ -42,6 +42,7 @@ CREATE TABLE IF NOT EXISTS pinned (
   length INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
+_SYNCED = "PRAGMA synchronous = FULL"
 _BELOW = "path = ?1 OR ?1 = '/' OR (path >= ?1 || '/' AND path < ?1 || '0')"
 _PIN = (
     "INSERT INTO pins VALUES (?, ?) "
@@ -110,7 +111,7 @@ class Database:
                 remedy="Install the release that wrote it, or a newer one",
             )
         db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
+        db.execute(_SYNCED)
         if known == 0:
             db.execute("BEGIN IMMEDIATE")
             if db.execute("PRAGMA user_version").fetchone()[0] == 0:
@@ -148,13 +149,23 @@ class Database:
         return True
 
     @contextlib.contextmanager
-    def change(self) -> Iterator[sqlite3.Connection]:
+    def change(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
         """The connection, for one transaction: on disk when the block ends, nothing if it raises.
 
-        What sqlite3 raises is the caller's.
+        Not ``synced``: it outlives this process, and the machine with the next that is synced. What
+        sqlite3 raises is the caller's.
         """
-        with self._lock, self._change():
-            yield self._db
+        with self._lock:
+            if synced:
+                with self._change():
+                    yield self._db
+                return
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            try:
+                with self._change():
+                    yield self._db
+            finally:
+                self._db.execute(_SYNCED)
 
     @staticmethod
     def set_schema(db: sqlite3.Connection, schema: int) -> None:

@@ -213,6 +213,7 @@ class StagingAreas:
         spot = self._at(write.path)
         entry = self._pending.keep(self._namespace.place(write.path), taken)
         try:
+            self._pending.sync([entry])
             with self._areas.lock:
                 old = self._areas.at(spot)
                 if not self._areas.held(spot):

@@ -1,7 +1,8 @@
 """Batches, performed: files staged by path, and commits that make all of them visible in one step.
 
 A batch is in the journal from its beginning, and so is each file that joins it and what its commit
-is to remove: a sidecar that starts again has it as it was. Its commit is one step of the journal.
+is to remove: a sidecar that starts again has it as it was, a machine that does has dropped it. Its
+commit syncs the files that it takes, and is one step of the journal.
 Under ``through`` it is answered when the persister has brought all of it to the store; the bytes of
 a file are on their way since it joined.
 """
@@ -184,10 +185,11 @@ class Batches:
         remembered = {(e.place, e.key): e for e in found.removals()}
         core.check_unchanged(remembered.values(), self._versions(remembered.values()))
         removals = list(remembered.values())
+        files = chosen(found.staged.values(), attempts)
         if dynamic:
-            files = chosen(found.staged.values(), attempts)
             for mount, key in core.replaced(files):
                 removals += self._there(found, self._at(mount, key), recursive=True)
+        self._pending.sync(files)
         entries = self._journal.commit(found.batch.id, attempts, removals)
         self._pending.committed(entries)
         return entries

@@ -154,6 +154,10 @@ class Sidecar:
         for join in ends:
             if not await asyncio.to_thread(join, max(0.1, until - time.monotonic())):
                 log.warning("work that did not end in %s s is left behind", STOP_S)
+        try:
+            await asyncio.to_thread(self.namespace.pending_mounts.flag, idle_s=0)
+        except MillpondError as e:
+            log.warning("%s", e)
         await asyncio.to_thread(self.store.close)
         await asyncio.to_thread(self.namespace.close)
         self.state = "stopped"
@@ -272,7 +276,8 @@ class Sidecar:
 
     async def _heal(self) -> None:
         """Put the sockets back when they, or the whole directory, were deleted by hand; drop the
-        batches and staging areas that nobody calls for any more."""
+        batches and staging areas that nobody calls for any more, and tell of mounts that hold
+        nothing any more."""
         while True:
             await asyncio.sleep(HEAL_EVERY_S)
             try:
@@ -280,5 +285,6 @@ class Sidecar:
                 await asyncio.to_thread(self._control.heal)
                 await asyncio.to_thread(self._verbs.batches.expire)
                 await asyncio.to_thread(self._verbs.areas.expire)
+                await asyncio.to_thread(self.namespace.pending_mounts.flag)
             except MillpondError as e:
                 log.warning("%s", e)

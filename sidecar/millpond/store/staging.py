@@ -22,6 +22,7 @@ import secrets
 import shutil
 import stat
 from array import array
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from crc32c import crc32c
@@ -41,7 +42,7 @@ from millpond.store.disk import as_error
 from millpond.store.tree import FILE_MODE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
     from millpond.store.blocks import Blocks
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 STAGED_MODE = 0o660
 FIRST_BYTES = 1 << 20
 """Set aside for the first file of a write: most are smaller. Each further one counts whole."""
+FEW = 4
+SYNC_THREADS = 8
 _SET_LEASE = 1024
 _NO_LEASES = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY)
 
@@ -206,26 +209,41 @@ class Staging:
         finally:
             os.close(fd)
 
-    def publish(self, taken: Taken, file_id: bytes, part: str, *, durable: bool = False) -> None:
-        """Make the files blocks of this version. One that is there already is left as it is.
-
-        With ``durable`` data and names are on the disk when it returns, whatever happens.
-        """
+    def publish(self, taken: Taken, file_id: bytes, part: str) -> None:
+        """Make the files blocks of this version. One that is there already is left as it is."""
         try:
             for block, file in enumerate(taken.files):
                 header, crcs = taken.header(block)
-                self._rename(file, header, crcs, file_id, durable=durable)
+                self._rename(file, header, crcs, file_id)
                 self._blocks.adopt(file_id, block, file.path, part)
-            if durable and taken.files:
-                directory = (self._tree.directory / block_name(file_id, 0)).parent
-                for each in (directory, directory.parent, directory.parent.parent):
-                    self._tree.sync_dir(each)
         except OSError as e:
             raise as_error(e, "publishing what was written") from e
 
-    def _rename(
-        self, file: StagedFile, header: Header, crcs: array[int], file_id: bytes, *, durable: bool
-    ) -> None:
+    def sync(self, files: Iterable[tuple[bytes, int]]) -> None:
+        """Data and names of published files, each (file id, length), are on the disk when it
+        returns, whatever happens. Raises CacheDirUnusable; then nobody knows what is there."""
+        blocks = [
+            self._tree.directory / block_name(file_id, n)
+            for file_id, length in files for n in range(block_count(length))
+        ]  # fmt: skip
+        own = {block.parent for block in blocks}
+        above = {directory.parent for directory in own}
+        try:
+            for part in (blocks, own, above, {directory.parent for directory in above}):
+                self._sync(part)
+        except OSError as e:
+            raise as_error(e, "syncing what was written") from e
+
+    def _sync(self, paths: Collection[Path]) -> None:
+        if len(paths) < FEW:
+            for path in paths:
+                self._tree.sync(path)
+            return
+        # The journal of a file system takes those that wait at the same time in one go.
+        with ThreadPoolExecutor(SYNC_THREADS) as threads:
+            list(threads.map(self._tree.sync, paths))
+
+    def _rename(self, file: StagedFile, header: Header, crcs: array[int], file_id: bytes) -> None:
         new = Header(file_id, header.block, header.valid_bytes, secrets.randbits(64))
         pages = header.pages
         change = _seed_change(header.file_id, file_id, PAGE_BYTES)
@@ -236,8 +254,6 @@ class Staging:
         try:
             self._tree.disk.pwrite(fd, new.pack(crc32c)[: CRC_AT + 4], 0)
             self._tree.disk.pwrite(fd, table.tobytes(), PAGE_CRCS_AT)
-            if durable:
-                self._tree.disk.sync(fd)
         finally:
             self._tree.disk.close(fd)
 

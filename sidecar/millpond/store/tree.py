@@ -193,7 +193,7 @@ class Tree:
                 self.disk.pwrite(fd, part, at)
                 at += len(part)
             if durable:
-                os.fsync(fd)
+                self.disk.sync(fd)
             info = self.disk.stat(fd)
             try:
                 self.disk.rename(path, target)
@@ -207,15 +207,16 @@ class Tree:
         finally:
             self.disk.close(fd)
         if durable:
-            self.sync_dir(target.parent)
+            self.sync(target.parent)
         return info
 
-    def sync_dir(self, path: Path) -> None:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def sync(self, path: Path) -> None:
+        """The data of a file, or the names in a directory, are on the disk when it returns."""
+        fd = self.disk.open(path, os.O_RDONLY)
         try:
-            os.fsync(fd)
+            self.disk.sync(fd)
         finally:
-            os.close(fd)
+            self.disk.close(fd)
 
     def set_aside(self, path: Path, why: str) -> None:
         """Move a file nobody here can read to ``aside/``: it may matter to a newer release."""

@@ -2,7 +2,7 @@
 
 The journal is changed first, and what it says holds; memory follows. An entry that is acknowledged
 has its blocks on disk, synced, under their last names, and none of them is evicted before the
-store has confirmed the file.
+store has confirmed the file. What is staged in a batch has its names, and is synced by the commit.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from millpond.errors import Conflict, MillpondError, NotPersisted
+from millpond.errors import CacheDirUnusable, Conflict, MillpondError, NotPersisted
 from millpond.model.records import is_born
 from millpond.namespace.pending.ahead import Ahead
 from millpond.namespace.pending.aliases import Aliases
@@ -52,12 +52,14 @@ class PendingData:
     def __init__(self, database: Database, store: BlockStore, share: float = 0.5) -> None:
         self._store = store
         self.room = Room(lambda: int(share * store.stats().capacity_bytes))
-        self.journal = SqliteJournal(database)
+        self.journal = SqliteJournal(database, boot=store.boot_id.hex())
         loaded = self.journal.load()
         self.view = View(e for e in loaded.entries if e.state is not State.STAGED)
         self.aliases = Aliases(loaded.aliases)
         self.ahead = Ahead()
         self.under_way = UnderWay()
+        self._unsynced: set[bytes] = set()
+        """What a sync has failed of: the kernel says so once, and another sync would succeed."""
         self._turn = threading.Lock()
         """Of who commits by what is under way, and who settles."""
         staged: dict[str, list[Entry]] = {}
@@ -92,10 +94,11 @@ class PendingData:
     # -- committing
 
     def keep(self, place: Place, taken: Taken) -> Entry:
-        """The blocks of a taken write, durable and not to be evicted, under a new version.
+        """The blocks of a taken write, not to be evicted, under a new version.
 
-        The entry is nobody's yet: the journal has to take it, or ``drop`` its blocks. Raises
-        NoSpace, also where too much is pending, and CacheDirUnusable.
+        The entry is nobody's yet: the journal has to take it, or ``drop`` its blocks; and they have
+        to be synced before it is committed. Raises NoSpace, also where too much is pending, and
+        CacheDirUnusable.
         """
         self.room.take(taken.length)
         mount = place.mount
@@ -105,17 +108,34 @@ class PendingData:
         )  # fmt: skip
         self._store.keep(entry.file_id)
         try:
-            self._store.staging.publish(taken, entry.file_id, place.part, durable=True)
+            self._store.staging.publish(taken, entry.file_id, place.part)
         except MillpondError:
             self.drop([entry])
             raise
         return entry
+
+    def sync(self, entries: Iterable[Entry]) -> None:
+        """The blocks of these are on the disk when it returns, whatever happens. Raises
+        CacheDirUnusable."""
+        files = {e.file_id: e.length for e in entries if e.op is Op.PUT}
+        try:
+            if not files.keys().isdisjoint(self._unsynced):
+                raise CacheDirUnusable(
+                    "what was written can't be committed",
+                    cause="the disk has failed to take it before",
+                    remedy="Write it again; check the disk's health (smartctl)",
+                )
+            self._store.staging.sync(files.items())
+        except MillpondError:
+            self._unsynced.update(files)
+            raise
 
     def drop(self, entries: Iterable[Entry]) -> None:
         """These files are nobody's any more: their blocks go, and what a store was sent of them."""
         for entry in entries:
             if entry.op is Op.PUT:
                 self.ahead.forget(entry)
+                self._unsynced.discard(entry.file_id)
                 self._unkeep(entry)
                 self._store.drop_file(entry.file_id)
 
@@ -126,6 +146,7 @@ class PendingData:
         Durable and visible when it returns. Raises Conflict, NoSpace: then it is dropped.
         """
         try:
+            self.sync([entry])
             with self._turn:
                 if begun is not None:
                     entry = replace(entry, expect=begun.expect)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from millpond.errors import MountConflict, MountNotFound
@@ -46,11 +49,18 @@ def check_removable(view: View, areas: Areas, path: str) -> None:
         )
 
 
+IDLE_S = 3.0
+"""How long a mount is told to hold pending data after it does: telling it anew costs a sync."""
+
+
 class PendingMounts:
     """Keeps what clients are told in step with pending data. Thread-safe."""
 
     def __init__(self, mounts: Mounts, validation: Validation, pending: PendingData) -> None:
         self._mounts, self._validation, self._pending = mounts, validation, pending
+        self._lock = threading.Lock()
+        self._held_s: dict[str, float] = {}
+        """When each mount that is told to hold pending data was last seen to."""
         pending.on_committed, pending.on_settled = self._committed, self._settled
         self.flag()
 
@@ -65,10 +75,17 @@ class PendingMounts:
         except MountNotFound:
             return entry.key
 
-    def flag(self) -> None:
-        """Tell clients what the stores do not have."""
+    def flag(self, *, idle_s: float = IDLE_S) -> None:
+        """Tell clients what the stores do not have, or did not have until not long ago."""
         pending = self._pending
-        self._mounts.set_ours(ours(self._mounts.table, pending.view, pending.areas))
+        with self._lock:
+            now = time.monotonic()
+            lacking = ours(self._mounts.table, pending.view, pending.areas)
+            self._held_s |= dict.fromkeys(lacking.mounts, now)
+            for path, last in list(self._held_s.items()):
+                if path not in lacking.mounts and now - last >= idle_s:
+                    del self._held_s[path]
+            self._mounts.set_ours(replace(lacking, mounts=frozenset(self._held_s)))
 
     def _at(self, entry: Entry) -> At:
         store_id, _, root = entry.place.partition("/")

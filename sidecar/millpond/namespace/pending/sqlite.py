@@ -1,4 +1,4 @@
-"""The journal in ``namespace.db``: one connection, one transaction a step, each synced."""
+"""The journal in ``namespace.db``: one connection, one transaction a step."""
 
 from __future__ import annotations
 
@@ -87,6 +87,7 @@ CREATE TABLE IF NOT EXISTS names (
   mount TEXT NOT NULL,
   UNIQUE (parent, name, place)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS life (boot TEXT NOT NULL) STRICT;
 """
 _ENTRY = (
     "batch, mount, place, key, op, version, length, mtime_ms, expect, strict, state, attempt, "
@@ -99,18 +100,28 @@ _NAME = "id, parent, name, version, length, mtime_ms, held, place, mount"
 
 
 class SqliteJournal(Journal):
-    """The journal of a node that is alone."""
+    """The journal of a node that is alone.
 
-    def __init__(self, database: Database) -> None:
+    ``boot`` names this life of the machine; "": who only looks.
+    """
+
+    def __init__(self, database: Database, boot: str = "") -> None:
         self._database = database
         with self._step() as db:
             for statement in _CREATE.split(";"):
                 db.execute(statement)
+            [before] = db.execute("SELECT max(boot) FROM life").fetchone()
+            if boot and boot != before:
+                db.execute("DELETE FROM life")
+                db.execute("INSERT INTO life (boot) VALUES (?)", (boot,))
+                db.execute("DELETE FROM entries WHERE state = 'staged'")
+                values = (BatchState.ABORTED, "the machine was started anew", BatchState.OPEN)
+                db.execute("UPDATE batches SET state = ?, detail = ? WHERE state = ?", values)
 
     @contextmanager
-    def _step(self) -> Iterator[sqlite3.Connection]:
+    def _step(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
         try:
-            with self._database.change() as db:
+            with self._database.change(synced=synced) as db:
                 yield db
                 [pending] = db.execute("SELECT EXISTS (SELECT 1 FROM entries)").fetchone()
                 Database.set_schema(db, PENDING_SCHEMA if pending else PLAIN_SCHEMA)
@@ -135,7 +146,7 @@ class SqliteJournal(Journal):
         )  # fmt: skip
 
     def begin(self, batch: Batch) -> None:
-        with self._step() as db:
+        with self._step(synced=False) as db:
             if _find(db, batch.id) is not None:
                 raise Conflict(f"there is a batch {batch.id}")
             values = (
@@ -164,14 +175,14 @@ class SqliteJournal(Journal):
             return _entries(db, "batch = ? ORDER BY seq", batch)
 
     def stage(self, batch: str, entries: Iterable[Entry]) -> list[Entry]:
-        with self._step() as db:
+        with self._step(synced=False) as db:
             _open(db, batch)
             return [
                 _insert(db, replace(e, batch=batch, state=State.STAGED, seq=0)) for e in entries
             ]
 
     def unstage(self, batch: str, seqs: Collection[int]) -> list[Entry]:
-        with self._step() as db:
+        with self._step(synced=False) as db:
             _open(db, batch)
             found = [e for e in _entries(db, "batch = ? ORDER BY seq", batch) if e.seq in seqs]
             _remove(db, found)
@@ -204,7 +215,7 @@ class SqliteJournal(Journal):
             return made
 
     def abort(self, batch: str, detail: str = "") -> list[Entry]:
-        with self._step() as db:
+        with self._step(synced=False) as db:
             found = _find(db, batch)
             if found is not None and found.state is BatchState.COMMITTED:
                 raise Conflict(f"batch {batch} is committed", remedy="Delete its files instead")
