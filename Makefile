@@ -23,7 +23,7 @@ JAR_SOURCES = $(shell find jars spark_plugin/jvm presto_plugin/jvm sidecar/millp
 	-type d \( -name target -o -name millpond_jars \) -prune -o \
 	-type f \( -path '*/src/*' -o -name pom.xml -o -name '*.proto' -o -path '.mvn/*' \) -print 2>/dev/null)
 
-.PHONY: help env java browser demo test test-full check jars jars-test pytest bench constraints clean
+.PHONY: help env java browser strace demo test test-full check jars jars-test pytest bench constraints clean
 
 help:
 	@echo 'make demo              a PySpark job on cache://: cold, warm, sidecar killed; chart in build/demo'
@@ -48,6 +48,9 @@ java:
 browser:
 	@tools/chromium.sh
 
+strace:
+	@tools/strace.sh
+
 jars: $(JARS)
 
 $(JARS): $(JAR_SOURCES) | java
@@ -71,7 +74,7 @@ check: $(ENV)
 	$(BIN)/pytest tests/architecture
 
 # In this order, so that the quick answers come first. pytest exits with 5 where it finds no test.
-test: $(ENV) java browser
+test: $(ENV) java browser strace
 	@$(MAKE) check
 	@$(MAKE) jars-test
 	@$(MAKE) pytest
@@ -81,7 +84,7 @@ pytest: export JDK_JAVA_OPTIONS ?= -XX:TieredStopAtLevel=1
 pytest: $(ENV)
 	$(BIN)/pytest -m 'not full' -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
-test-full: $(ENV) java browser
+test-full: $(ENV) java browser strace
 	@$(MAKE) check
 	@$(MAKE) jars-test
 	$(BIN)/pytest --timeout=7200 $(PYTEST_ARGS)

@@ -6,7 +6,6 @@ import json
 import random
 import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,9 +23,10 @@ from millpond.errors import (
 from millpond.model.sizes import MIB
 from millpond.settings import Settings
 from millpond.testing.store_model import Fault, StoreModel
-from tests.fixtures.sidecar import LoopSidecar, ProcessSidecar
+from tests.fixtures.async_site import ASYNC, Site, opened
+from tests.fixtures.sidecar import LoopSidecar
 from tests.fixtures.waiting import eventually
-from tests.fixtures.write_site import WriteSite, stored
+from tests.fixtures.write_site import stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,56 +36,7 @@ if TYPE_CHECKING:
 
 CONTENT = random.Random(8).randbytes(35 * MIB + 77)
 OLD = b"what the store had"
-ASYNC = {"write": "async"}
 SILENT_MS = 8_000
-
-
-class Site(WriteSite):
-    """A sidecar whose mounts write async, and that can be killed."""
-
-    sidecar: Any
-    model: StoreModel
-
-    def restart(self, log: Path) -> None:
-        """Killed, and started again."""
-        self.client.close()
-        self.sidecar.process.kill()
-        self.sidecar.process.wait()
-        self.sidecar.control.close()
-        self.sidecar = ProcessSidecar(self.directory, log)
-        self.sidecar.await_client().close()
-        self.client = self.connect()
-
-    def names(self, path: str, *, recursive: bool = False) -> list[str]:
-        pages = self.client.list(path, recursive=recursive)
-        return [e.path for page in pages for e in page.entries]
-
-    def persisted(self) -> None:
-        left = self.sidecar.control.persist_wait("/", timeout_s=30)
-        assert left.files == 0, left
-
-    def state(self, path: str) -> str:
-        """How far the one change at a path is."""
-        [entry] = self.sidecar.control.persists(path).entries
-        return entry.state
-
-
-@contextmanager
-def opened(base: Path, gateway: S3Gateway) -> Iterator[Site]:
-    with (
-        StoreModel(gateway.endpoint) as model,
-        ProcessSidecar(base / "cache", base / "log") as sidecar,
-    ):
-        sidecar.await_client().close()
-        site = Site(sidecar, gateway, base, endpoint=model.endpoint, options=ASYNC)
-        site.model = model
-        try:
-            yield site
-        finally:
-            model.clear_faults()
-            model.set(latency_ms=0)
-            site.close()
-            site.sidecar.__exit__()
 
 
 @pytest.fixture(scope="module")
