@@ -63,10 +63,13 @@ class Tree:
 
     def _make_root(self) -> None:
         if not self.directory.exists():
+            made = [p for p in (self.directory, *self.directory.parents) if not p.exists()]
             self.directory.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileExistsError):
                 self.directory.mkdir(DIR_MODE)
                 os.chmod(self.directory, DIR_MODE | stat.S_ISGID)
+            for path in made:
+                self.sync(path.parent)
         self._group = self.directory.stat().st_gid
 
     def _check_root(self) -> None:

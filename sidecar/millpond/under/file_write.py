@@ -173,6 +173,7 @@ class FileWrites(UnderStore):
             with errors(key):
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(self._inside_of(parent, key))
+                    _sync(parent)
                 path = self._path(key)
         if not os.path.isdir(path):
             raise NotADirectory(f"{shown(key)} is a file", remedy="Name a directory")
