@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from millpond.namespace import Namespace
     from millpond.namespace.namespace import Place
-    from millpond.server.areas import StagingAreas
     from millpond.namespace.pending.begun import Begun
+    from millpond.server.areas import StagingAreas
     from millpond.server.batches import Batches
     from millpond.store import BlockStore
     from millpond.store.staging import StagedFile, Taken
