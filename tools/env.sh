@@ -39,6 +39,6 @@ fi
 
 say "installing the Python packages of constraints.txt (PySpark is built from source at first: minutes)"
 VIRTUAL_ENV="$PWD/$venv" "$venv/bin/uv" pip install -q --constraints constraints.txt \
-  --build-constraints tools/build-constraints.txt -e '.[spark,testing,demo,tpcds,dev]'
+  --build-constraints tools/build-constraints.txt -e '.[spark,retarget,testing,demo,tpcds,dev]'
 # Where an index sends no validators, each environment builds PySpark anew: 1.4 GB in the cache each time.
 "$venv/bin/uv" cache prune -q || true

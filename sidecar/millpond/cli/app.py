@@ -21,6 +21,7 @@ from millpond.cli import (
     persist,
     pin,
     refresh,
+    retarget,
     secret,
     serve,
     show,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 FAMILIES = (
     serve, mount, files, load, refresh, evict, pin, persist, explain, stats, doctor, show, change,
-    stacks, secret,
+    stacks, secret, retarget,
 )  # fmt: skip
 PLUGINS = "millpond.commands"
 # Typer brings its own Click from some release on: the class is known by name alone.
