@@ -2,9 +2,9 @@
 
 import signal
 
-from tests.fixtures.stores import hdfs_cluster, moto_server, s3_gateway
+from tests.fixtures.stores import conditional_s3, hdfs_cluster, moto_server, s3_gateway
 
-__all__ = ["hdfs_cluster", "moto_server", "s3_gateway"]
+__all__ = ["conditional_s3", "hdfs_cluster", "moto_server", "s3_gateway"]
 
 # A shell's background job ignores Ctrl-C, and so would what tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

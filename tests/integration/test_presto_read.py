@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ import pytest
 pytest.importorskip("pyspark", reason="Spark is not installed: millpond[spark]")
 pytest.importorskip("prestodb", reason="Presto's client is not installed: presto-python-client")
 
-from millpond.under.registry import open_store
 from millpond_spark.demo.site import BUCKET
 from millpond_spark.demo.spark import session
 from tests.fixtures.presto import WAREHOUSE, PrestoNode
@@ -237,9 +235,9 @@ def test_what_another_engine_appends_to_an_iceberg_table_is_seen_at_once(node: P
     """Another engine is played by what Presto wrote, taken away and put back past everybody."""
     node.presto.query("CREATE TABLE store.db.shared (id bigint)")
     node.presto.query("INSERT INTO store.db.shared VALUES 1")
-    first = objects(node, f"{WAREHOUSE}/db/shared")
+    first = node.objects(f"{WAREHOUSE}/db/shared")
     node.presto.query("INSERT INTO store.db.shared VALUES 2")
-    second = objects(node, f"{WAREHOUSE}/db/shared")
+    second = node.objects(f"{WAREHOUSE}/db/shared")
     for key in second.keys() - first.keys():
         node.site.store.delete_object(BUCKET, key)
     for key, data in first.items():
@@ -311,18 +309,6 @@ def test_fifty_kills_fail_no_query(node: PrestoNode, table: str, sales: Sales) -
 def iceberg_rows(node: PrestoNode, table: str) -> list[int]:
     """The ids in a table of the warehouse on ``cache://``."""
     return sorted(id for [id] in node.presto.query(f"SELECT id FROM iceberg.db.{table}"))
-
-
-def objects(node: PrestoNode, prefix: str) -> dict[str, bytes]:
-    """What the store has below ``prefix``."""
-    under, _ = open_store(f"s3://{BUCKET}", node.site.store.mount_options())
-    with closing(under):
-        listed = [each for page in under.list(prefix, recursive=True) for each in page]
-        return {
-            each.key: b"".join(map(bytes, under.read(each.key, 0, each.length, each.version)))
-            for each in listed
-            if each.length
-        }
 
 
 def sums(node: PrestoNode, table: str, more: str = "") -> list[int | Decimal]:

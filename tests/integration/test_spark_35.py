@@ -9,7 +9,7 @@ import pytest
 from millpond_spark.demo.spark import SETTINGS
 from millpond_spark.session import as_properties
 from tests.fixtures.commit_site import TYPES, CommitSite
-from tests.fixtures.pypi import packages
+from tests.fixtures.pypi import SPARK_35, packages
 from tests.fixtures.spark_site import LINES_URI, ROWS, SparkSite
 from tests.fixtures.spark_submit import Submitted
 from tests.integration.spark_scripts import SparkScripts
@@ -21,11 +21,9 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
-PYSPARK = "pyspark==3.5.7"
-
 
 def test_an_embedded_sidecar_and_the_plugin_on_spark_35(tmp_path: Path) -> None:
-    pyspark = packages(PYSPARK)
+    pyspark = packages(SPARK_35)
     site = SparkSite(tmp_path)
     job = Submitted(
         tmp_path,
@@ -48,7 +46,7 @@ def test_an_embedded_sidecar_and_the_plugin_on_spark_35(tmp_path: Path) -> None:
 
 def test_jobs_are_committed_as_batches_on_spark_35(s3_gateway: S3Gateway, tmp_path: Path) -> None:
     """Written, then overwritten, in two partitions each: nothing but these files is ever stored."""
-    pyspark = packages(PYSPARK)
+    pyspark = packages(SPARK_35)
     environment = {"PYTHONPATH": str(pyspark), "SPARK_HOME": str(pyspark / "pyspark")}
     with CommitSite(tmp_path, s3_gateway) as site:
         properties = as_properties(site.conf(SETTINGS | {"spark.master": "local[2]"}))

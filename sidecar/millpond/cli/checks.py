@@ -252,6 +252,12 @@ def mounts(settings: Settings) -> Iterator[Finding]:
                     yield problem(f"mount {mount.path}", str(e), remedy)
                 else:
                     yield ok(f"mount {mount.path}", f"{mount.store_uri} can be listed")
+                if mount.unconditional:
+                    yield warning(
+                        f"mount {mount.path}", "its store ignores If-None-Match (commit files)",
+                        "Write its Iceberg and Delta tables through this sidecar alone, or use a "
+                        "store that honours conditions",
+                    )  # fmt: skip
             if odd := sidecar.stats().counters["names_left_out"]:
                 yield warning(
                     "names", f"{odd} names that are not UTF-8 are not shown",

@@ -95,11 +95,12 @@ class Changes(AbstractFileSystem):  # type: ignore[misc]
         if mount is None or process.dir.find_mount(target) is not mount:
             super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
             return
+        claimed = mount.is_commit_file(target)
         with errors():
             self._change(
                 source,
                 lambda c: c.rename(source, target, into=True),
-                lambda s, key: s.rename(key, self.store_of(target)[1]),
+                lambda s, key: (s.claim if claimed else s.rename)(key, self.store_of(target)[1]),
                 again=False,
             )
 

@@ -184,6 +184,10 @@ class Mounts:
         """Names that listings of each mount leave out: see ``UnderStore.left_out``."""
         return {path: store.left_out() for path, store in list(self._stores.items())}
 
+    def unconditional(self) -> set[str]:
+        """Mounts whose stores were found to ignore conditions."""
+        return {p for p, store in list(self._stores.items()) if store.conditional is False}
+
     def close(self) -> None:
         with self._lock:
             for store in self._stores.values():

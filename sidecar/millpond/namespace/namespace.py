@@ -191,6 +191,10 @@ class Namespace:
         """What each mount asked of its store so far, by mount path."""
         return self._mounts.counters()
 
+    def unconditional(self) -> set[str]:
+        """Mounts whose stores were found to ignore conditions: see ``UnderStore.conditional``."""
+        return self._mounts.unconditional()
+
     def left_out(self) -> dict[str, int]:
         """How many names that are not UTF-8 each mount does not show, by mount path."""
         return self._mounts.left_out()

@@ -70,7 +70,11 @@ class Admin:
         return self._namespace.remove_mount(asked.path).to_wire()
 
     def mounts(self, _: wire.MountsRequest) -> wire.MountTable:
-        return self._namespace.table.to_wire()
+        table = self._namespace.table.to_wire()
+        found = self._namespace.unconditional()
+        for mount in table.mounts:
+            mount.unconditional = mount.path in found
+        return table
 
     def evict(self, asked: wire.EvictRequest) -> wire.EvictReply:
         files, freed = self._namespace.evict(asked.path)

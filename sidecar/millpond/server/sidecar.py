@@ -210,6 +210,7 @@ class Sidecar:
             cache_gid=s.cache_dir.stat().st_gid, aliases=self.aliases,
             batch_idle_s=s.batch_idle_ms / 1000, staging_idle_s=s.staging_idle_ms / 1000,
         )  # fmt: skip
+        self.commit_files = self._verbs.writing.commit_files
         self.namespace.pending.room.tell = lambda met: self._verbs.counted(m.PENDING_HELD, 1, met)
         self._persister = Persister(self.namespace, self._verbs.counted)
         self._server = LocalServer(self._verbs)

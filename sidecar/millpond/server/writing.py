@@ -8,7 +8,7 @@ what the store has now, and that is published. Blocks have their names before me
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,9 @@ from millpond.errors import (
 )
 from millpond.model.paths import check_path, file_id, join, parent, staged
 from millpond.model.sizes import INLINE_FILE_BYTES
-from millpond.namespace.options import AROUND, ASYNC
+from millpond.namespace.options import AROUND, ASYNC, THROUGH
 from millpond.namespace.pending.records import new_id
+from millpond.server.commit_files import CommitFiles
 from millpond.server.core import writes as core
 from millpond.server.core.writes import MAX_FILES_AT_ONCE, Write, Writes
 from millpond.under.base import ABSENT
@@ -56,6 +57,7 @@ class Writing:
     ) -> None:
         self._store, self._namespace = store, namespace
         self._count, self._batches, self._areas = count, batches, areas
+        self.commit_files = CommitFiles(namespace)
         self.writes = Writes()
 
     def path_of(self, owner: int, verb: str, request: Any) -> str:
@@ -106,6 +108,8 @@ class Writing:
         if self._areas.holds(path):
             return self._begun_held(owner, path, request)
         write_type = core.write_type(mount, path, request.write_type)
+        if write_type == ASYNC and mount.is_commit_file(path):
+            write_type = THROUGH
         later = write_type == ASYNC
         begun = self._under_way(path) if later and not strict else None
         found = self._found(path, force=later or strict)
@@ -175,7 +179,7 @@ class Writing:
     def _through(self, write: Write, taken: Taken) -> wire.FileInfo:
         place = self._namespace.place(write.path)
         core.writable(self._namespace.table, write.path)
-        with self._changing(write.path):
+        with self._made(write.path, place), self._changing(write.path):
             version = place.store.put(place.key, taken, expect=write.expect)
         if write.write_type == AROUND:
             return wire.FileInfo(
@@ -188,6 +192,12 @@ class Writing:
             # The store has it, and that is what counts: it is read from there.
             log.warning("%s was written, and is not cached: %s", write.path, e)
             return wire.FileInfo(path=write.path, length=taken.length, version=version)
+
+    def _made(self, path: str, place: Place) -> AbstractContextManager[None]:
+        """What stands around the making of a file in its store."""
+        if not place.mount.is_commit_file(path):
+            return nullcontext()
+        return self.commit_files.making(path, place)
 
     def _publish(self, write: Write, place: Place, taken: Taken, version: str) -> wire.FileInfo:
         ident = file_id(place.store_path, version) if version else b""
@@ -222,6 +232,8 @@ class Writing:
         core.check_unstaged(source, target)
         table = self._namespace.table
         core.check_delete(table, source)
+        if request.again and self._renamed_before(source, target):
+            return wire.RenameReply(path=target)
         found = self._areas.look(source, force=True)
         held = self._areas.find(source) is not None
         # What leaves an area replaces nothing, whatever has come to be there meanwhile.
@@ -252,9 +264,20 @@ class Writing:
         files = self._below(source) if directory else []
         more = [t + f[len(source) :] for f in files for t in (source, target)]
         with self._changing(source, target, *more, tree=directory):
-            old.store.rename(old.key, new.key)
+            if new.mount.is_commit_file(target) and not directory:
+                self.commit_files.rename(target, old, new)
+            else:
+                old.store.rename(old.key, new.key)
         if directory:
             self._areas.carried(source, target)
+
+    def _renamed_before(self, source: str, target: str) -> bool:
+        core.check_rename(self._namespace.table, source, target)
+        old, new = self._namespace.place(source), self._namespace.place(target)
+        if not new.mount.is_commit_file(target):
+            return False
+        with self._changing(source, target):
+            return self.commit_files.renamed_before(old, new)
 
     def delete(self, request: wire.DeleteRequest) -> None:
         path = check_path(request.path)

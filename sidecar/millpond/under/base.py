@@ -12,10 +12,11 @@ already retried what can be retried (``under/retry.py``). Nothing here logs or r
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from millpond.errors import NotSupported
+from millpond.errors import MillpondError, NotSupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +50,20 @@ class BytesSource:
 
     def read(self, start: int, end: int) -> Buffer:
         return memoryview(self.data)[start:end]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSource:
+    """One version of a file of a store, as a source for another."""
+
+    store: UnderStore
+    key: str
+    version: str
+    length: int
+
+    def read(self, start: int, end: int) -> Buffer:
+        parts = self.store.read(self.key, start, end, self.version) if start < end else ()
+        return b"".join(map(bytes, parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +217,29 @@ class UnderStore(ABC):
         also at the target. Raises PathNotFound, Conflict (the target came to be meanwhile).
         """
         raise self._cant("renamed in")
+
+    def claim(self, source: str, target: str) -> None:
+        """Rename a file to a name of which several may want it: one gets it, the others Conflict,
+        as far as the store is ``conditional``.
+
+        Where ``atomic_rename`` is False its bytes are ``put``, then the source is deleted: a
+        failure of that alone leaves the source, and is none.
+        """
+        if self.atomic_rename:
+            self.rename(source, target)
+            return
+        found = self.stat(source)
+        self.put(target, StoredSource(self, source, found.version, found.length), expect=ABSENT)
+        with suppress(MillpondError):
+            self.delete(source)
+
+    conditional: bool | None = True
+    """Whether of several who put a file where there is to be none one alone succeeds, whoever they
+    are. None: nobody has tried it yet."""
+
+    def try_conditions(self, directory: str) -> bool:
+        """``conditional``, tried once where that is needed, with a name in ``directory``."""
+        return self.conditional is not False
 
     def set_times(self, key: str, mtime_ms: int, atime_ms: int) -> None:
         """Set times of a file or directory; -1 leaves one as it is. NotSupported where the store

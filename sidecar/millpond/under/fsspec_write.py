@@ -82,6 +82,7 @@ class FsspecWrites(UnderStore):
 
     atomic_rename = False
     uploads_ahead = False
+    conditional = False
     counters: LockedCounters
 
     def upload(self, key: str, source: Source) -> FsspecUpload:

@@ -18,7 +18,8 @@ from millpond.under.base import one_line
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 _BUSY = frozenset(
     {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling",
-     "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "OperationAborted"}
+     "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "OperationAborted",
+     "ConditionalRequestConflict"}
 )  # fmt: skip
 _REFUSED = frozenset(
     {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthorizationHeaderMalformed",

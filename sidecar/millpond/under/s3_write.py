@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from millpond.errors import DirectoryNotEmpty
-from millpond.under import s3_list
+from millpond.errors import DirectoryNotEmpty, FileChanged
+from millpond.under import s3_list, tree
 from millpond.under.base import complete
 from millpond.under.s3_errors import shown
 from millpond.under.s3_upload import PARALLEL, S3Uploads, element
@@ -26,6 +26,7 @@ class S3Writes(S3Uploads):
 
     atomic_rename = False
     copy_bytes = COPY_BYTES
+    conditional = None
 
     def delete(self, key: str, *, recursive: bool = False) -> None:
         found = self.stat(key)
@@ -56,6 +57,20 @@ class S3Writes(S3Uploads):
             self._copy(source, target, found.length, etag)
             self._delete_object(source)
         self._keep_above(source)
+
+    def try_conditions(self, directory: str) -> bool:
+        if self.conditional is None:
+            name = tree.temporary_name()
+            key = f"{directory}/{name}" if directory else name
+            self._request("PUT", key, body=b"", put=1)
+            try:
+                self._request("PUT", key, headers={"If-None-Match": "*"}, body=b"", put=1)
+                self.conditional = False
+            except FileChanged:
+                self.conditional = True
+            finally:
+                self._delete_object(key)
+        return self.conditional
 
     # What S3Store has.
 

@@ -151,9 +151,9 @@ class LocalClient:
     def abort(self, write: int) -> None:
         self._one(abort=wire.AbortRequest(write=write))
 
-    def rename(self, source: str, target: str, *, into: bool = False) -> str:
-        """Where it lies now."""
-        request = wire.RenameRequest(source=source, target=target, into=into)
+    def rename(self, source: str, target: str, *, into: bool = False, again: bool = False) -> str:
+        """Where it lies now. ``again``: it was asked for before, and the answer was lost."""
+        request = wire.RenameRequest(source=source, target=target, into=into, again=again)
         return self._one(rename=request).rename.path
 
     def delete(self, path: str, *, recursive: bool = False) -> None:

@@ -11,10 +11,13 @@ from millpond_spark.demo.measure import Requests
 from millpond_spark.demo.sidecar import SidecarProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from millpond.testing.s3_admin import S3Admin
+    from millpond.testing.s3proxy import S3Proxy
+
+    Server = S3Gateway | S3Proxy
 
 BUCKET = "flights"
 MOUNT = "/flights"
@@ -24,7 +27,8 @@ REGION = "us-east-1"
 class Site:
     """Everything but Spark. Use it in a ``with``: leaving it ends every process.
 
-    ``settings`` are further variables of the sidecar's environment.
+    ``settings`` are further variables of the sidecar's environment, ``options`` of the mount;
+    ``store`` makes one of a folder.
     """
 
     def __init__(
@@ -34,8 +38,12 @@ class Site:
         first_byte_ms: float,
         mb_per_s: float,
         settings: Mapping[str, str] | None = None,
+        options: Mapping[str, str] | None = None,
+        store: Callable[[Path], Server] = S3Gateway,
     ) -> None:
         self._folder = folder
+        self._options = dict(options or {})
+        self._made = store
         self._settings = dict(settings or {})
         self._first_byte_ms = first_byte_ms
         self._mb_per_s = mb_per_s
@@ -43,7 +51,8 @@ class Site:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._gateway = stack.enter_context(S3Gateway(self._folder / "store"))
+            self._gateway = self._made(self._folder / "store")
+            stack.enter_context(self._gateway)
             self._gateway.make_bucket(BUCKET)
             self._model = stack.enter_context(
                 StoreModel(
@@ -56,10 +65,9 @@ class Site:
             self.sidecar = stack.enter_context(
                 SidecarProcess(self._folder / "cache", self._folder / "sidecar.log", settings)
             )
-            self.sidecar.run(
-                "mount", "add", MOUNT, f"s3://{BUCKET}",
-                "-o", f"endpoint={self._model.endpoint}", "-o", f"region={REGION}",
-            )  # fmt: skip
+            options = {"endpoint": self._model.endpoint, "region": REGION, **self._options}
+            said = [word for pair in options.items() for word in ("-o", "=".join(pair))]
+            self.sidecar.run("mount", "add", MOUNT, f"s3://{BUCKET}", *said)
             self._stack = stack.pop_all()
         return self
 

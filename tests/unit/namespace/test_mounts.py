@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from millpond.errors import InvalidPath, InvalidSetting, MountConflict, MountNotFound
-from millpond.model.globs import glob_pattern
+from millpond.model.globs import COMMIT_FILES, glob_pattern
 from millpond.namespace.mounts import (
     Mount,
     MountTable,
@@ -41,6 +41,17 @@ def test_directory_of_a_store_path(vector: dict[str, str | None]) -> None:
     ident, root, key = str(vector["store_path"]).split("/", 2)
     at = Mount("/m", "s3a://b", ident, root, "")
     assert stamp_path(at, split(key)[0]) == vector["directory"]
+
+
+def test_commit_files() -> None:
+    vector = VECTORS["commit_files"]
+    assert list(COMMIT_FILES) == vector["globs"]
+    at = mount("/lake")
+    assert [p for p in vector["match"] if not at.is_commit_file(f"/lake/{p}")] == []
+    assert [p for p in vector["differ"] if at.is_commit_file(f"/lake/{p}")] == []
+    own = mount("/lake", commit_files=("done/*",))
+    assert own.is_commit_file("/lake/done/1")
+    assert not own.is_commit_file(f"/lake/{vector['match'][0]}")
 
 
 def test_immutable_globs_are_below_the_mount() -> None:
@@ -82,11 +93,12 @@ def test_options_and_their_defaults() -> None:
     assert (said.read_only, said.immutable, said.store) == (False, (), {})
     options = {
         "freshness": "1m", "list_freshness": "0", "read_only": "yes",
-        "immutable": "*.a, b/**", "endpoint": "http://x",
+        "immutable": "*.a, b/**", "commit_files": "done/*, c", "endpoint": "http://x",
     }  # fmt: skip
     said = parse_options("/m", options, freshness_ms=7, list_freshness_ms=8)
     assert (said.freshness_ms, said.list_freshness_ms, said.read_only) == (60_000, 0, True)
     assert said.immutable == ("*.a", "b/**")
+    assert said.commit_files == ("done/*", "c")
     assert said.store == {"endpoint": "http://x"}
 
 

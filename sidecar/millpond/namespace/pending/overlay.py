@@ -170,6 +170,9 @@ class OverlayStore(UnderStore):
         self.real.rename(source, target)
         self._pending.removed(self.place, source)
 
+    def try_conditions(self, directory: str) -> bool:
+        return self.real.try_conditions(directory)
+
     def set_times(self, key: str, mtime_ms: int, atime_ms: int) -> None:
         self._pending.await_clean(self.place, key)
         self.real.set_times(key, mtime_ms, atime_ms)

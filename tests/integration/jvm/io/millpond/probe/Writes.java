@@ -107,6 +107,9 @@ final class Writes {
             case "context append":
                 put(context.create(path, EnumSet.of(CreateFlag.APPEND)), data);
                 return;
+            case "context rename":
+                context.rename(other, path);
+                return;
             case "context rename over":
                 context.rename(other, path, Rename.OVERWRITE);
                 return;

@@ -5,6 +5,7 @@ import java.io.InterruptedIOException;
 import java.util.concurrent.ExecutionException;
 import org.apache.hadoop.fs.EtagSource;
 import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.LocatedFileStatus;
@@ -13,6 +14,9 @@ import org.apache.hadoop.util.Progressable;
 
 /** Makes what Hadoop 3.3.5 and later have. Named only by a string in {@link HadoopMaker}. */
 final class Hadoop3Maker extends HadoopMaker {
+    /** Known to S3A since Hadoop 3.4.2: {@code If-None-Match} goes with what makes the object. */
+    private static final String CONDITIONAL = "fs.option.create.conditional.overwrite";
+
     @Override
     CacheInputStream stream(FileReader reader, FileSystem.Statistics statistics) {
         return new Hadoop3InputStream(reader, statistics);
@@ -41,6 +45,21 @@ final class Hadoop3Maker extends HadoopMaker {
     @Override
     String etag(FileStatus status) {
         return status instanceof EtagSource ? ((EtagSource) status).getEtag() : null;
+    }
+
+    @Override
+    FSDataOutputStream createAbsent(FileSystem connector, Path path) throws IOException {
+        try {
+            return (FSDataOutputStream)
+                    connector
+                            .createFile(path)
+                            .overwrite(false)
+                            .recursive()
+                            .must(CONDITIONAL, true)
+                            .build();
+        } catch (IllegalArgumentException | UnsupportedOperationException e) {
+            return null;
+        }
     }
 
     @Override

@@ -2,6 +2,7 @@ package io.millpond.fs;
 
 import java.io.IOException;
 import org.apache.hadoop.fs.FSDataInputStream;
+import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.LocatedFileStatus;
@@ -55,6 +56,11 @@ class HadoopMaker {
 
     /** The entity tag the connector tells, or null. */
     String etag(FileStatus status) {
+        return null;
+    }
+
+    /** A stream whose file appears only if there is none by then; null where the connector can't. */
+    FSDataOutputStream createAbsent(FileSystem connector, Path path) throws IOException {
         return null;
     }
 

@@ -1,10 +1,12 @@
 package io.millpond.fs;
 
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.EnumSet;
 import org.apache.hadoop.fs.CreateFlag;
 import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Options;
 import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.permission.FsPermission;
 import org.apache.hadoop.util.Progressable;
@@ -87,6 +89,26 @@ abstract class WritableFileSystem extends FileSystem {
     @Override
     public boolean rename(Path from, Path to) throws IOException {
         return writes().patiently(() -> writes().rename(name(from), name(to)));
+    }
+
+    /** As FileContext asks for it, which has to be told why it was not done. */
+    @Override
+    @SuppressWarnings("deprecation")
+    protected void rename(Path from, Path to, Options.Rename... options) throws IOException {
+        if (Arrays.asList(options).contains(Options.Rename.OVERWRITE)) {
+            super.rename(from, to, options);
+            return;
+        }
+        String source = name(from);
+        String target = name(to);
+        if (source.equals(target)) {
+            throw new AlreadyExistsException(target + " is what was to be renamed", "", "");
+        }
+        writes().patiently(
+                () -> {
+                    writes().move(source, target, false);
+                    return null;
+                });
     }
 
     @Override

@@ -27,12 +27,14 @@ final class Writes {
     private final DirectStores stores;
     private final Namespace namespace;
     private final Changes changes;
+    private final CommitFiles commitFiles;
 
     Writes(Client client, DirectStores stores, Namespace namespace) {
         this.client = client;
         this.stores = stores;
         this.namespace = namespace;
         this.changes = new Changes(client.sidecar());
+        this.commitFiles = new CommitFiles(client, changes);
     }
 
     /** What a caller of create asked for, beside the path. */
@@ -98,25 +100,51 @@ final class Writes {
     /** False where the source is absent, the target is there, or it lies below the source. */
     boolean rename(String source, String target) throws IOException {
         try {
-            if (!through(() -> changes.rename(source, target), false, source, target)) {
-                FileSystem system = system(source);
-                system(target);
-                if (!mount(source).path().equals(mount(target).path())) {
-                    throw new AcrossMountsException(
-                            source + " can't be renamed to " + target,
-                            "they lie in different mounts",
-                            "Copy it, then delete the source");
-                }
-                try {
-                    return system.rename(store(source).uri(source), store(target).uri(target));
-                } finally {
-                    client.invalidations().changed(List.of(source, target), true);
-                }
-            }
+            move(source, target, true);
             return true;
         } catch (FileNotFoundException | AlreadyExistsException | InvalidPathException e) {
             return false;
         }
+    }
+
+    /** Renames, with {@code into} into the target where that is a directory; else AlreadyExists. */
+    void move(String source, String target, boolean into) throws IOException {
+        Change change = () -> changes.rename(source, target, into, false);
+        boolean commit = isCommitFile(target);
+        if (commit && namespace.look().dir() != null
+                ? commitFiles.rename(source, target)
+                : through(change, false, source, target)) {
+            return;
+        }
+        FileSystem system = system(source);
+        system(target);
+        if (!mount(source).path().equals(mount(target).path())) {
+            throw new AcrossMountsException(
+                    source + " can't be renamed to " + target,
+                    "they lie in different mounts",
+                    "Copy it, then delete the source");
+        }
+        Path from = store(source).uri(source);
+        Path to = store(target).uri(target);
+        try {
+            if ((commit || !into) && found(system, to) != null) {
+                throw new AlreadyExistsException(target + " exists", "", "");
+            }
+            if (commit) {
+                CommitFiles.rename(mount(target), system, from, to);
+            } else if (!system.rename(from, to)) {
+                system.getFileStatus(from);
+                throw new AlreadyExistsException(
+                        source + " can't be renamed to " + target, "its store refused", "");
+            }
+        } finally {
+            client.invalidations().changed(List.of(source, target), true);
+        }
+    }
+
+    private boolean isCommitFile(String path) throws IOException {
+        Mount mount = namespace.look().table().find(path);
+        return mount != null && mount.isCommitFile(path);
     }
 
     /** False where there is nothing. */
@@ -182,13 +210,15 @@ final class Writes {
                     path + " can't be made", "the directory above does not exist", "Make it first");
         }
         FSDataOutputStream out =
-                system.create(
-                        uri,
-                        options.overwrite,
-                        options.bufferSize,
-                        options.replication,
-                        options.blockSize,
-                        options.progress);
+                !options.overwrite && isCommitFile(path)
+                        ? CommitFiles.create(mount(path), system, uri)
+                        : system.create(
+                                uri,
+                                options.overwrite,
+                                options.bufferSize,
+                                options.replication,
+                                options.blockSize,
+                                options.progress);
         client.counters().add(Counters.Name.DIRECT_WRITES, 1);
         return new NotedOutputStream(
                 out, () -> client.invalidations().changed(List.of(path), false));
@@ -272,13 +302,7 @@ final class Writes {
             boolean sent =
                     e.reason() == Fallback.SILENCE || e.reason() == Fallback.SIDECAR_GONE;
             if (sent && !again) {
-                SidecarUnavailableException typed =
-                        new SidecarUnavailableException(
-                                String.join(" to ", paths) + ": whether it was done is unknown",
-                                "the sidecar was lost before it answered: " + e.getMessage(),
-                                "Look at what is there");
-                typed.initCause(e);
-                throw typed;
+                throw CommitFiles.unknown(String.join(" to ", paths), e);
             }
             client.fallback(e.reason(), e.getMessage());
             return false;

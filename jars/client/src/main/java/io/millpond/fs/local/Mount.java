@@ -1,15 +1,28 @@
 package io.millpond.fs.local;
 
 import io.millpond.fs.wire.Wire;
+import java.util.List;
 import java.util.Map;
 
 /** A path of the namespace bound to a place in a store, as clients know it: no secret in it. */
 public final class Mount {
+    /** Where a mount does not say. */
+    static final List<String> COMMIT_FILES =
+            List.of(
+                    "**/metadata/v*.metadata.json",
+                    "**/metadata/v*.metadata.json.gz",
+                    "**/metadata/?????-*-*-*-*-*.metadata.json",
+                    "**/metadata/version-hint.text",
+                    "**/_delta_log/*.json",
+                    "**/_delta_log/*.checkpoint*",
+                    "**/_delta_log/_last_checkpoint");
+
     private final Wire.Mount wire;
     private final String storeBase;
     private final String scheme;
     private final String uriBase;
     private final Globs immutable;
+    private final Globs commitFiles;
 
     Mount(Wire.Mount wire) {
         this.wire = wire;
@@ -18,6 +31,11 @@ public final class Mount {
         uriBase = scheme + "://" + wire.getRoot() + '/';
         storeBase = wire.getStoreId() + '/' + wire.getRoot() + '/';
         immutable = new Globs(wire.getImmutableList());
+        commitFiles =
+                new Globs(
+                        wire.getCommitFilesCount() > 0
+                                ? wire.getCommitFilesList()
+                                : COMMIT_FILES);
     }
 
     public String path() {
@@ -124,6 +142,11 @@ public final class Mount {
     /** Whether the mount says that this file never changes once it is there. */
     public boolean isImmutable(String path) {
         return immutable.matches(below(path));
+    }
+
+    /** Whether a table format commits by this file. */
+    public boolean isCommitFile(String path) {
+        return commitFiles.matches(below(path));
     }
 
     private String below(String path) {

@@ -52,13 +52,18 @@ public final class Changes {
         change(Wire.Request.newBuilder().setAbort(abort));
     }
 
-    /** Renames, into {@code target} where that is a directory; where it lies now. */
-    public String rename(String source, String target) throws IOException {
+    /**
+     * Renames, with {@code into} into {@code target} where that is a directory; where it lies now.
+     * {@code again}: it was asked for before, and the answer was lost.
+     */
+    public String rename(String source, String target, boolean into, boolean again)
+            throws IOException {
         Wire.RenameRequest.Builder rename =
                 Wire.RenameRequest.newBuilder()
                         .setSource(source)
                         .setTarget(target)
-                        .setInto(true);
+                        .setInto(into)
+                        .setAgain(again);
         return change(Wire.Request.newBuilder().setRename(rename)).getRename().getPath();
     }
 

@@ -16,6 +16,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -111,6 +112,23 @@ class VectorsTest {
                 .forEach(t -> assertTrue(glob.matches(t.textValue()), t::toString));
         elements(vector.get("differ"))
                 .forEach(t -> assertFalse(glob.matches(t.textValue()), t::toString));
+    }
+
+    @Test
+    void commitFilesAreTheSame() throws IOException {
+        JsonNode vector = Vectors.read("mounts.json").get("commit_files");
+        List<String> globs =
+                elements(vector.get("globs"))
+                        .map(JsonNode::textValue)
+                        .collect(Collectors.toList());
+        assertEquals(globs, Mount.COMMIT_FILES);
+        MountTable table = MountList.parse("x", "/lake=s3a://b/p");
+        elements(vector.get("match"))
+                .map(each -> "/lake/" + each.textValue())
+                .forEach(each -> assertTrue(table.find(each).isCommitFile(each), each));
+        elements(vector.get("differ"))
+                .map(each -> "/lake/" + each.textValue())
+                .forEach(each -> assertFalse(table.find(each).isCommitFile(each), each));
     }
 
     @Test

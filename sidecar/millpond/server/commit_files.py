@@ -1,0 +1,130 @@
+"""Commit files: those by whose appearance a table format commits.
+
+Iceberg in a Hadoop catalog renames a file to ``metadata/v3.metadata.json``, Delta makes
+``_delta_log/00000000000000000003.json``: whoever is first has committed, and what the file names
+has to be there for all who read it. So such a file is in the store before it is acknowledged,
+whatever the write type, and only after everything that was pending when it came; and where it is to
+be new, the store is asked to make it only if it is absent.
+
+The barrier is over the whole mount: a table's data may lie outside its directory (Iceberg's
+``write.data.path``, clones of Delta). A conflict fails the commit only where it lies in the table's
+directory: elsewhere it would stop every table of the mount until somebody ends it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from millpond.errors import AlreadyExists, Conflict, MillpondError, PathNotFound
+from millpond.model.paths import parent
+from millpond.namespace.pending.data import BARRIER_S
+from millpond.under.base import StoredSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from millpond.namespace import Namespace
+    from millpond.namespace.namespace import Place
+    from millpond.namespace.pending.records import Entry
+    from millpond.under.base import Source
+
+log = logging.getLogger(__name__)
+LOCKS = 64
+COMPARE_BYTES = 4 << 20
+
+
+class CommitFiles:
+    """Makes them. All of it blocks; any thread."""
+
+    def __init__(self, namespace: Namespace, barrier_s: float = BARRIER_S) -> None:
+        self._namespace = namespace
+        self.barrier_s = barrier_s
+        self._locks = [threading.Lock() for _ in range(LOCKS)]
+        self._told: set[str] = set()
+
+    @contextmanager
+    def making(self, path: str, place: Place, *, source: str | None = None) -> Iterator[None]:
+        """In it the file at ``path`` may be made; ``source``: the key that is renamed to it.
+
+        Conflict in it becomes AlreadyExists: another was first. Raises Conflict, NotPersisted
+        where what is pending does not get to the store.
+        """
+        self._await_data(place, source)
+        self._try_conditions(place)
+        # Where the store ignores conditions, those of this node still take turns.
+        with self._locks[hash(place.store_path) % LOCKS]:
+            try:
+                yield
+            except Conflict as e:
+                raise AlreadyExists(
+                    f"{path} exists", cause=e.cause or e.problem, remedy="Commit on top of it"
+                ) from e
+
+    def rename(self, target: str, old: Place, new: Place) -> None:
+        """Give a file its last name, by which it commits. Raises as ``making`` does."""
+        with self.making(target, new, source=None if new.store.atomic_rename else old.key):
+            new.store.claim(old.key, new.key)
+
+    def renamed_before(self, old: Place, new: Place) -> bool:
+        """Whether a rename whose answer was lost had been done: the source has gone, or what is
+        at the target is what the source has. Then the source goes, too."""
+        try:
+            at = new.store.stat(new.key)
+        except PathNotFound:
+            return False
+        try:
+            left = old.store.stat(old.key)
+        except PathNotFound:
+            return True
+        pair = [
+            StoredSource(store, found.key, found.version, found.length)
+            for store, found in ((old.store, left), (new.store, at))
+        ]
+        if not _equal(*pair):
+            return False
+        try:
+            old.store.delete(old.key)
+        except MillpondError as e:
+            log.warning("%s stays: %s", left.key, e)
+        return True
+
+    def _await_data(self, place: Place, source: str | None) -> None:
+        """Until the store has all that is pending on the mount, ``source`` apart."""
+        mount, pending = place.mount, self._namespace.pending
+        entries = pending.view.below(mount.place, mount.key(mount.path))
+        if not entries:
+            return
+        table = parent(parent(f"/{place.key}")).lstrip("/")
+        own: list[Entry] = []
+        others: list[Entry] = []
+        for entry in entries:
+            if entry.key != source:
+                of_table = not table or entry.key.startswith(f"{table}/")
+                (own if of_table else others).append(entry)
+        until = time.monotonic() + self.barrier_s
+        pending.await_persisted(own, self.barrier_s)
+        pending.await_persisted(others, max(0.0, until - time.monotonic()), skip_conflicts=True)
+
+    def _try_conditions(self, place: Place) -> None:
+        path = place.mount.path
+        conditional = place.store.try_conditions(parent(f"/{place.key}").lstrip("/"))
+        if not conditional and path not in self._told:
+            self._told.add(path)
+            log.warning(
+                "%s: its store ignores If-None-Match: tables there are to be written through one "
+                "sidecar alone, else two commits at once may both succeed, and one is lost",
+                path,
+            )
+
+
+def _equal(one: Source, other: Source) -> bool:
+    if one.length != other.length:
+        return False
+    spans = [
+        (at, min(at + COMPARE_BYTES, one.length)) for at in range(0, one.length, COMPARE_BYTES)
+    ]
+    return all(one.read(*span) == other.read(*span) for span in spans)
