@@ -274,10 +274,10 @@ def test_what_presto_writes_is_right_everywhere_and_warm(
     assert writes.rows("parts") == [1, 2, 3, 4]
     writes.query("INSERT INTO {parts} VALUES (5, 'b')", overwrite=True)
     assert writes.rows("parts") == [1, 4, 5]
-    stored = sorted(objects(node, writes.folder))
+    stored = sorted(node.objects(writes.folder))
     assert len([key for key in stored if "/plain/" in key]) == 2
     assert {key.split("/")[2] for key in stored if "/parts/" in key} == {"p=a", "p=b", "p=c"}
-    assert not any("tmp/presto" in key for key in objects(node, ""))
+    assert not any("tmp/presto" in key for key in node.objects(""))
 
     before = node.site.requests()
     for name, ids in (("plain", [1, 2, 3]), ("parts", [1, 4, 5])):
@@ -289,7 +289,7 @@ def test_what_presto_writes_is_right_everywhere_and_warm(
     writes.query("DROP TABLE {plain}")
     writes.query("DROP TABLE {parts}")
     if catalog == "hive":  # it is the metastore that deletes, and this one has no S3 class
-        assert objects(node, writes.folder) == {}
+        assert node.objects(writes.folder) == {}
 
 
 @pytest.mark.full
