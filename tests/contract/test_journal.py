@@ -332,12 +332,16 @@ class TestSqlite(JournalContract):
             first.begin(each)
             first.stage(each.id, [put("a")])
         made = first.commit(batches[0].id, None)
+        top = Name(1, 0, "out/_temporary", held=True, place="store/bucket", mount="/m")
+        first.record([], Changes(put=[top]))
         for boot in ("one", ""):
-            states = [b.state for b in opened(boot).load().batches]
-            assert states == [BatchState.COMMITTED, BatchState.OPEN]
+            loaded = opened(boot).load()
+            assert [b.state for b in loaded.batches] == [BatchState.COMMITTED, BatchState.OPEN]
+            assert loaded.names == [top]
         anew = opened("two")
         assert [b.state for b in anew.load().batches] == [BatchState.COMMITTED, BatchState.ABORTED]
         assert anew.load().entries == made
+        assert anew.load().names == []
         with pytest.raises(BatchEnded, match="started anew"):
             anew.commit(batches[1].id, None)
 

@@ -71,6 +71,19 @@ class Writes:
             with acknowledged({**new, **dict.fromkeys(removed)}):
                 client.batch_commit(begun.batch, ["t1"])
 
+    def area(self, out: str, files: dict[str, int]) -> None:
+        """What a job renames out of its staging area."""
+        new = {f"{out}/d/{name}": (next(self._seeds), size) for name, size in files.items()}
+        held = f"{out}/_temporary/0"
+        with LocalClient.connect(self._cache, silence_s=60.0) as client:
+            client.mkdirs(held)
+            for name in files:
+                self._write(f"{held}/attempt/{name}", content(*new[f"{out}/d/{name}"]))
+            client.rename(f"{held}/attempt", f"{held}/task")
+            with acknowledged(dict(new)):
+                client.rename(f"{held}/task", f"{out}/d")
+            client.delete(f"{out}/_temporary", recursive=True)
+
     def by_jvm(self, path: str, size: int) -> None:
         log = Path(self._said["log"]).with_suffix(".jvm")
         with Probe(log, {"fs.cache.dir": str(self._cache)}) as jvm:
@@ -93,6 +106,7 @@ def main(said: dict[str, Any]) -> None:
         writes.file(f"{PENDING}/d/large", LARGE)
         writes.file(f"{PENDING}/small", SMALL)
         writes.batch(PENDING, {"b/1": LARGE, "b/2": SMALL, "b/_SUCCESS": 0}, [f"{PENDING}/small"])
+        writes.area(f"{PENDING}/job", {"1": LARGE, "2": SMALL})
         writes.file(f"{LOCAL}/new/small", SMALL)
         writes.file(f"{LOCAL}/new/large", LARGE)
         writes.persisted()

@@ -257,16 +257,18 @@ class StagingAreas:
     def rename(self, source: str, target: str) -> None:
         """What is held at a path, to one where nothing is: a move within an area, or out of it.
         Raises PathNotFound, Conflict, and what waiting for the store raises."""
-        spot, to = self._at(source), self._spot(target)
+        to = self._spot(target)
+        name = self._found(source)
+        stays = to is not None and self._stays(name, to)
+        synced = [] if stays else self._files(name)
+        self._sync(synced)
         with self._areas.lock:
-            name = self._areas.at(spot)
-            if name is None:
-                raise PathNotFound(f"{source} does not exist", cause="it was moved meanwhile")
-            if to is not None and self._stays(name, to):
+            name = self._found(source)
+            if to is not None and stays:
                 self._record(self._areas.move(name, to))
                 return
-            found = [("", name)] if not name.is_dir else list(self._areas.below(name))
-            files = [(inside, each) for inside, each in found if not each.is_dir]
+            files = self._files(name)
+            self._sync([each for each in files if each not in synced])
             made = self._leave(target, files, self._areas.drop(name))
         if not made:
             place = self._namespace.place(target)
@@ -294,6 +296,21 @@ class StagingAreas:
             self._drop([top])
 
     # -- parts
+
+    def _found(self, path: str) -> Name:
+        name = self._areas.at(self._at(path))
+        if name is None:
+            raise PathNotFound(f"{path} does not exist", cause="it was moved meanwhile")
+        return name
+
+    def _files(self, name: Name) -> list[tuple[str, Name]]:
+        """The file, or those below a directory by the names that lead to them."""
+        found = self._areas.below(name) if name.is_dir else [("", name)]
+        return [(inside, each) for inside, each in found if not each.is_dir]
+
+    def _sync(self, files: list[tuple[str, Name]]) -> None:
+        if files:
+            self._pending.sync([each.entry("", "", "") for _, each in files])
 
     def _leave(self, target: str, files: list[tuple[str, Name]], changes: Changes) -> list[Entry]:
         """Files become pending at and below a path, in one step."""

@@ -1,8 +1,9 @@
 """What is kept of pending data, durably: the interface that each keeper implements.
 
 Whatever a method returned from outlives this process, and is on disk (or with a quorum), but for
-what only concerns open batches (``begin``, ``stage``, ``unstage``, ``abort``): that is with the
-next step that is. When the machine starts anew, the open batches of its last life are aborted.
+what only concerns open batches (``begin``, ``stage``, ``unstage``, ``abort``) or staging areas
+(``record`` of names alone): that is with the next step that is. When the machine starts anew, the
+open batches of its last life are aborted, and its staging areas are gone.
 Each method is one step: all of it or nothing, also to who reads meanwhile. Changes of an entry's
 state are compare-and-set, so of two who try the same one wins, and learns that. All methods block
 and may be called from any thread; they raise ``millpond.errors`` only: NoSpace and CacheDirUnusable

@@ -115,6 +115,7 @@ class SqliteJournal(Journal):
                 db.execute("DELETE FROM life")
                 db.execute("INSERT INTO life (boot) VALUES (?)", (boot,))
                 db.execute("DELETE FROM entries WHERE state = 'staged'")
+                db.execute("DELETE FROM names")
                 values = (BatchState.ABORTED, "the machine was started anew", BatchState.OPEN)
                 db.execute("UPDATE batches SET state = ?, detail = ? WHERE state = ?", values)
 
@@ -228,7 +229,8 @@ class SqliteJournal(Journal):
             return staged
 
     def record(self, entries: Iterable[Entry], names: Changes = NO_CHANGES) -> list[Entry]:
-        with self._step() as db:
+        entries = list(entries)
+        with self._step(synced=bool(entries)) as db:
             db.executemany("DELETE FROM names WHERE id = ?", [(n.id,) for n in names.gone])
             db.executemany(
                 f"INSERT OR REPLACE INTO names ({_NAME}) VALUES ({', '.join('?' * 9)})",
