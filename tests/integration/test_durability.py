@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from millpond.testing.s3_gateway import S3Gateway
 
+pytestmark = pytest.mark.timeout(900)
 CHECKOUT = Path(__file__).parents[2]
 MAPPED = {"epochs", "namespace.db-shm"}
 """Mapped for writing: what is in them is not needed after a start."""
