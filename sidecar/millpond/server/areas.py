@@ -213,7 +213,7 @@ class StagingAreas:
         spot = self._at(write.path)
         entry = self._pending.keep(self._namespace.place(write.path), taken)
         try:
-            self._pending.sync([entry])
+            self._pending.sync([entry])  # by its task: so that no rename has to wait for it
             with self._areas.lock:
                 old = self._areas.at(spot)
                 if not self._areas.held(spot):
@@ -257,18 +257,16 @@ class StagingAreas:
     def rename(self, source: str, target: str) -> None:
         """What is held at a path, to one where nothing is: a move within an area, or out of it.
         Raises PathNotFound, Conflict, and what waiting for the store raises."""
-        to = self._spot(target)
-        name = self._found(source)
-        stays = to is not None and self._stays(name, to)
-        synced = [] if stays else self._files(name)
-        self._sync(synced)
+        spot, to = self._at(source), self._spot(target)
         with self._areas.lock:
-            name = self._found(source)
-            if to is not None and stays:
+            name = self._areas.at(spot)
+            if name is None:
+                raise PathNotFound(f"{source} does not exist", cause="it was moved meanwhile")
+            if to is not None and self._stays(name, to):
                 self._record(self._areas.move(name, to))
                 return
-            files = self._files(name)
-            self._sync([each for each in files if each not in synced])
+            found = self._areas.below(name) if name.is_dir else [("", name)]
+            files = [(inside, each) for inside, each in found if not each.is_dir]
             made = self._leave(target, files, self._areas.drop(name))
         if not made:
             place = self._namespace.place(target)
@@ -296,21 +294,6 @@ class StagingAreas:
             self._drop([top])
 
     # -- parts
-
-    def _found(self, path: str) -> Name:
-        name = self._areas.at(self._at(path))
-        if name is None:
-            raise PathNotFound(f"{path} does not exist", cause="it was moved meanwhile")
-        return name
-
-    def _files(self, name: Name) -> list[tuple[str, Name]]:
-        """The file, or those below a directory by the names that lead to them."""
-        found = self._areas.below(name) if name.is_dir else [("", name)]
-        return [(inside, each) for inside, each in found if not each.is_dir]
-
-    def _sync(self, files: list[tuple[str, Name]]) -> None:
-        if files:
-            self._pending.sync([each.entry("", "", "") for _, each in files])
 
     def _leave(self, target: str, files: list[tuple[str, Name]], changes: Changes) -> list[Entry]:
         """Files become pending at and below a path, in one step."""
