@@ -92,14 +92,26 @@ def test_what_is_not_written(site: PythonSite) -> None:
     assert fs.cat_file("/m/race") == b"first"
 
 
-def test_a_transaction(site: PythonSite) -> None:
+@pytest.mark.parametrize("write_type", ["through", "async"])
+def test_a_transaction(site: PythonSite, write_type: str) -> None:
+    """Its files appear at its end, each by a commit of its own, and none where it is given up."""
     fs = site.fs()
     with fs.transaction:
         for name in ("a", "b"):
-            with fs.open(f"/m/t/{name}", "wb") as file:
+            with fs.open(f"/m/t/{name}", "wb", write_type=write_type) as file:
                 file.write(name.encode())
         assert not fs.exists("/m/t/a")
-    assert fs.cat("/m/t/*") == {"/m/t/a": b"a", "/m/t/b": b"b"}
+    assert site.fs().cat("/m/t/*") == {"/m/t/a": b"a", "/m/t/b": b"b"}
+
+    def give_up() -> None:
+        with fs.transaction, fs.open("/m/t/c", "wb", write_type=write_type) as file:
+            file.write(b"c")
+            raise ValueError("a fault of the program")
+
+    with pytest.raises(ValueError, match="a fault"):
+        give_up()
+    site.sidecar.control.persist_wait("/m")
+    assert sorted(site.fs().cat("/m/t/*")) == ["/m/t/a", "/m/t/b"]
 
 
 def test_without_a_sidecar(site: PythonSite) -> None:

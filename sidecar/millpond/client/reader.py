@@ -299,18 +299,14 @@ class Reader(BaseReader["Process"]):
         return self._miss(process, position, view)
 
     def _miss(self, process: Process, position: int, view: memoryview) -> int:
-        """At most two rounds of Fill, then the store."""
+        """At most two rounds of Fill, then the store. The second is answered by bytes: blocks of
+        a newer release are said to be here, and this process can't read them."""
         window = self._grown(position, len(view))
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
+            if number:
+                view, window = view[:INLINE_BYTES], 0
             try:
-                reply = process.sidecar.call(
-                    "fills",
-                    lambda c: c.fill(
-                        self.version.path, self.version.file_id, [(position, len(view))],
-                        window=window, inline_max=INLINE_BYTES,
-                        intent=wire.Intent.SEQUENTIAL if window else wire.Intent.RANDOM,
-                    ),
-                )  # fmt: skip
+                reply = self._fill(process, position, len(view), window)
             except Trouble as e:
                 return self._direct(process, position, view, e)
             except PathNotFound as e:
@@ -329,6 +325,16 @@ class Reader(BaseReader["Process"]):
                     process.count("filled_bytes", done)
                     return done
         return self._direct(process, position, view, Trouble("fill_rounds", self.version.path))
+
+    def _fill(self, process: Process, position: int, size: int, window: int) -> wire.FillReply:
+        intent = wire.Intent.SEQUENTIAL if window else wire.Intent.RANDOM
+        return process.sidecar.call(
+            "fills",
+            lambda c: c.fill(
+                self.version.path, self.version.file_id, [(position, size)], window=window,
+                inline_max=INLINE_BYTES, intent=intent,
+            ),
+        )  # fmt: skip
 
     def _note(self, process: Process, reply: wire.FillReply) -> None:
         """Which inodes the sidecar filled, or the whole of a file that is kept in its meta."""

@@ -44,6 +44,8 @@ from millpond.model.sizes import BLOCK_BYTES, PAGE_BYTES, PAGES_PER_BLOCK, page_
 
 MAGIC = b"MPONDBLK"
 FORMAT = 1
+READABLE = frozenset({FORMAT})
+"""Formats that are read; with those of the release before, whose clients write such blocks."""
 DATA_OFFSET = 64 * 1024
 HEADER_BYTES = 4096  # written at creation
 READ_BYTES = 2048  # what a reader needs: fixed part, map and CRCs
@@ -103,7 +105,7 @@ class Header:
         """
         if len(data) < READ_BYTES or data[:8] != MAGIC:
             raise Corrupt("not a block file", cause="short or wrong magic")
-        if _U32.unpack_from(data, 8)[0] != FORMAT:
+        if _U32.unpack_from(data, 8)[0] not in READABLE:
             raise UnknownFormat("block file of another format version")
         if _U32.unpack_from(data, CRC_AT)[0] != crc(data[:CRC_AT], 0):
             raise Corrupt("block header fails its checksum")

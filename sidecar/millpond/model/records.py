@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from millpond.model.block import Crc
 
 FORMAT = 1
+READABLE = frozenset({FORMAT})
 MAX_RECORD_BYTES = 4 << 20
 LEASE_VALID_NS = 3_000_000_000
 EPOCHS_HEADER_BYTES = 4096
@@ -217,7 +218,7 @@ def epochs_id(data: bytes | memoryview) -> int:
     if len(data) < EPOCHS_BYTES or bytes(data[:8]) != b"MPONDEPO":
         raise Corrupt("not an epochs file", cause="short or wrong magic")
     _, version, slots, ident = _EPOCHS.unpack_from(data)
-    if (version, slots) != (FORMAT, EPOCH_SLOTS):
+    if version not in READABLE or slots != EPOCH_SLOTS:
         raise UnknownFormat("epochs file of another format version")
     return int(ident)
 
@@ -241,10 +242,9 @@ def _check(data: bytes, magic: bytes, fixed_bytes: int, crc: Crc) -> None:
     if len(data) < _HEAD.size or data[:8] != magic:
         raise Corrupt(f"not a {magic.decode()} record", cause="short or wrong magic")
     _, version, size = _HEAD.unpack_from(data)
-    if version != FORMAT:
-        raise UnknownFormat(
-            f"{magic.decode()} record of format {version}", cause=f"known: {FORMAT}"
-        )
+    if version not in READABLE:
+        known = ", ".join(map(str, sorted(READABLE)))
+        raise UnknownFormat(f"{magic.decode()} record of format {version}", cause=f"known: {known}")
     if size != len(data) or not fixed_bytes + 4 <= size <= MAX_RECORD_BYTES:
         raise Corrupt(
             f"{magic.decode()} record is cut", cause=f"says {size}, has {len(data)} bytes"

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from millpond import metrics as m
 from millpond.errors import (
+    AlreadyExists,
     IsADirectory,
     MillpondError,
-    NotADirectory,
     NotSupported,
     PathNotFound,
 )
@@ -86,7 +86,9 @@ class Writing:
         try:
             session = self.writes.session(owner, number)
             files = self._store.staging.create(session, count, first=first)
-            write = self.writes.added(owner, number, files)
+            write, done = self.writes.added(owner, number, files)
+            if done and self._durable(write):
+                self._store.staging.write_back(done)
         except BaseException:
             self._store.staging.discard(files)
             if first:
@@ -94,6 +96,11 @@ class Writing:
             raise
         names = [f.name for f in files]
         return wire.BeginReply(write=number, file_id=write.file_id, files=names)
+
+    @staticmethod
+    def _durable(write: Write) -> bool:
+        """Whether its commit waits for the disk."""
+        return write.write_type == ASYNC or staged(write.path) is not None
 
     def _begun(self, owner: int, path: str, request: wire.BeginRequest) -> Write:
         """A write of a file that may be made."""
@@ -239,6 +246,7 @@ class Writing:
         # What leaves an area replaces nothing, whatever has come to be there meanwhile.
         at = self._found(target, force=not held)
         if source == target:
+            core.check_itself(source, found, into=request.into)
             return wire.RenameReply(path=source)
         target = core.target_of(source, target, at, into=request.into)
         core.check_rename(table, source, target)
@@ -314,7 +322,7 @@ class Writing:
         if found is not None and found.directory:
             return
         if found is not None:
-            raise NotADirectory(f"{path} is a file", remedy="Delete it first, or name another")
+            raise AlreadyExists(f"{path} is a file", remedy="Delete it first, or name another")
         if held:
             self._areas.mkdirs(path)
             return

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _libc = ctypes.CDLL(None, use_errno=True)
 _fallocate = _libc.fallocate
 _fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+_sync_file_range = getattr(_libc, "sync_file_range", None)  # glibc has it, musl does not
+_SYNC_FILE_RANGE_WRITE = 2
 _NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENODEV}
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -115,6 +117,12 @@ class Disk:
     def sync(self, fd: int) -> None:
         """What was written is on the disk when this returns."""
         os.fsync(fd)
+
+    def write_back(self, fd: int) -> None:
+        """Have what was written go to the disk soon: no promise, so no error either."""
+        if _sync_file_range is not None:
+            zero = ctypes.c_int64(0)
+            _sync_file_range(fd, zero, zero, _SYNC_FILE_RANGE_WRITE)
 
     def stat(self, fd: int) -> os.stat_result:
         return os.fstat(fd)

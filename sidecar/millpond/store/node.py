@@ -91,6 +91,7 @@ def load_or_make(
     except Corrupt as e:
         tree.set_aside(path, str(e))
         values = new()
+    values["format"] = str(FORMAT)  # what is in it from now on, the release before may not read
     values["node.aliases"] = ",".join(aliases)
     if capacity_bytes is not None:
         values["capacity"] = str(capacity_bytes)

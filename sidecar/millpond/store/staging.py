@@ -67,6 +67,7 @@ class StagedFile:
         """Below the cache directory."""
         self.inode = inode
         self.reserved = reserved
+        self.written_back = False
 
 
 class Taken:
@@ -164,6 +165,19 @@ class Staging:
             return StagedFile(path, name, self._tree.disk.stat(fd).st_ino, reserved)
         finally:
             self._tree.disk.close(fd)
+
+    def write_back(self, files: Iterable[StagedFile]) -> None:
+        """These are complete, and have to be on the disk before their write is acknowledged: the
+        disk may begin, so that little is left to do then."""
+        for file in files:
+            if not file.written_back:
+                file.written_back = True
+                with contextlib.suppress(OSError):
+                    fd = self._tree.disk.open(file.path, os.O_RDONLY)
+                    try:
+                        self._tree.disk.write_back(fd)
+                    finally:
+                        self._tree.disk.close(fd)
 
     def take(self, files: Sequence[StagedFile], file_id: bytes, length: int) -> Taken:
         """The writer has done: what it made is ours from now on, and is what a file of ``length``

@@ -112,12 +112,14 @@ class Writes:
         with self._lock:
             return self._find(owner, number)[0].name
 
-    def added(self, owner: int, number: int, files: Files) -> Write:
-        """The write has these files too. Raises SessionLost: then they are nobody's."""
+    def added(self, owner: int, number: int, files: Files) -> tuple[Write, Files]:
+        """The write has these files too; and those of before, which are complete: a writer asks for
+        more when it has none left. Raises SessionLost: then they are nobody's."""
         with self._lock:
             write = self._find(owner, number)[1]
+            done = list(write.files.values())
             write.files.update((f.name, f) for f in files)
-            return write
+            return write, done
 
     def commit(self, owner: int, number: int, names: Sequence[str]) -> tuple[Write, Files]:
         """Take a write out, with the files named in their order; ``committed`` has to follow.
@@ -275,6 +277,12 @@ def target_of(source: str, target: str, found: FileInfo | None, *, into: bool) -
     if found is not None and found.directory and into:
         return join(target, source.rsplit("/", 1)[1])
     return target
+
+
+def check_itself(path: str, found: FileInfo, *, into: bool) -> None:
+    """Raises InvalidPath where a directory is to be moved into itself."""
+    if found.directory and into:
+        raise InvalidPath(f"{path} can't be renamed below itself", cause=f"to {path}")
 
 
 def check_free(source: str, target: str, found: FileInfo | None) -> None:

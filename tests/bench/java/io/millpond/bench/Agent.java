@@ -24,8 +24,9 @@ import org.apache.hadoop.fs.StorageStatistics.LongStatistic;
  * Command} a line, each answered by one line of JSON. It knows no target: they are configuration.
  *
  * <p>{@code fs name uri conf.*} makes a file system; {@code run fs measure …} takes one sample;
- * {@code digest} reads files to their end; {@code touch} asks for one status; {@code stats} dumps
- * counters; {@code close} ends a file system.
+ * {@code write} writes one file; {@code digest} reads files to their end; {@code touch} asks for one
+ * status; {@code stats} dumps counters; {@code delete} removes a file; {@code close} ends a file
+ * system.
  */
 public final class Agent {
   private final Map<String, FileSystem> systems = new HashMap<>();
@@ -59,6 +60,10 @@ public final class Agent {
         return make(command);
       case "run":
         return run(command);
+      case "write":
+        return Written.one(system(command), command);
+      case "delete":
+        return Map.of("deleted", system(command).delete(new Path(command.text("path")), false));
       case "digest":
         return digest(system(command), command);
       case "stats":

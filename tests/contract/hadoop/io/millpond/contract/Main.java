@@ -27,11 +27,14 @@ public final class Main {
     }
 
     private static Class<?> suite(String name) throws ClassNotFoundException {
-        try {
-            return Class.forName(ReadSuites.class.getName() + '$' + name);
-        } catch (ClassNotFoundException e) {
-            return Class.forName(WriteSuites.class.getName() + '$' + name);
+        for (Class<?> each : new Class<?>[] {ReadSuites.class, WriteSuites.class}) {
+            for (Class<?> suite : each.getClasses()) {
+                if (suite.getSimpleName().equals(name)) {
+                    return suite;
+                }
+            }
         }
+        return Class.forName(BaseSuites.class.getName() + '$' + name);
     }
 
     private static final class Report extends RunListener {

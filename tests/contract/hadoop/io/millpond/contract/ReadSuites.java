@@ -10,7 +10,6 @@ import org.apache.hadoop.fs.contract.AbstractContractStreamIOStatisticsTest;
 import org.apache.hadoop.fs.contract.AbstractContractUnbufferTest;
 import org.apache.hadoop.fs.contract.AbstractContractVectoredReadTest;
 import org.apache.hadoop.fs.contract.AbstractFSContract;
-import org.junit.Assume;
 
 /** Hadoop's contract suites about reading, each on {@link CacheContract}. */
 public final class ReadSuites {
@@ -52,26 +51,9 @@ public final class ReadSuites {
     }
 
     public static final class StreamIOStatistics extends AbstractContractStreamIOStatisticsTest {
-        private static final String NO_OUTPUT = "cache:// has no output stream";
-
         @Override
         protected AbstractFSContract createContract(Configuration conf) {
             return new CacheContract(conf);
-        }
-
-        @Override
-        public void testOutputStreamStatisticKeys() {
-            Assume.assumeTrue(NO_OUTPUT, false);
-        }
-
-        @Override
-        public void testWriteSingleByte() {
-            Assume.assumeTrue(NO_OUTPUT, false);
-        }
-
-        @Override
-        public void testWriteByteArrays() {
-            Assume.assumeTrue(NO_OUTPUT, false);
         }
     }
 

@@ -2,6 +2,8 @@ package io.millpond.contract;
 
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.contract.AbstractContractAppendTest;
+import org.apache.hadoop.fs.contract.AbstractContractBulkDeleteTest;
+import org.apache.hadoop.fs.contract.AbstractContractCopyFromLocalTest;
 import org.apache.hadoop.fs.contract.AbstractContractCreateTest;
 import org.apache.hadoop.fs.contract.AbstractContractDeleteTest;
 import org.apache.hadoop.fs.contract.AbstractContractMkdirTest;
@@ -15,6 +17,20 @@ public final class WriteSuites {
     private WriteSuites() {}
 
     public static final class Append extends AbstractContractAppendTest {
+        @Override
+        protected AbstractFSContract createContract(Configuration conf) {
+            return new CacheContract(conf);
+        }
+    }
+
+    public static final class BulkDelete extends AbstractContractBulkDeleteTest {
+        @Override
+        protected AbstractFSContract createContract(Configuration conf) {
+            return new CacheContract(conf);
+        }
+    }
+
+    public static final class CopyFromLocal extends AbstractContractCopyFromLocalTest {
         @Override
         protected AbstractFSContract createContract(Configuration conf) {
             return new CacheContract(conf);

@@ -45,13 +45,21 @@ class CacheOutputStream extends OutputStream {
         int at = from;
         int left = count;
         while (left > 0) {
+            if (buffered == 0 && left >= buffer.length) {
+                int whole = left - left % buffer.length;
+                drain(data, at, whole);
+                at += whole;
+                left -= whole;
+                continue;
+            }
             int some = Math.min(left, buffer.length - buffered);
             System.arraycopy(data, at, buffer, buffered, some);
             buffered += some;
             at += some;
             left -= some;
             if (buffered == buffer.length) {
-                drain();
+                drain(buffer, 0, buffered);
+                buffered = 0;
             }
         }
     }
@@ -78,8 +86,9 @@ class CacheOutputStream extends OutputStream {
             throw again();
         }
         try {
-            drain();
-            tell();
+            if (buffered > 0) {
+                drain(buffer, 0, buffered);
+            }
             staged.commit();
             tell();
         } catch (IOException e) {
@@ -102,13 +111,9 @@ class CacheOutputStream extends OutputStream {
         return path;
     }
 
-    private void drain() throws IOException {
-        if (buffered == 0) {
-            return;
-        }
+    private void drain(byte[] data, int from, int count) throws IOException {
         try {
-            staged.write(buffer, 0, buffered);
-            buffered = 0;
+            staged.write(data, from, count);
             tell();
         } catch (ClosedByInterruptException e) {
             InterruptedIOException io = new InterruptedIOException("interrupted while writing");

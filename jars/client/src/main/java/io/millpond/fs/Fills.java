@@ -75,6 +75,16 @@ final class Fills {
         return send(whole ? 0 : position - position % page, whole ? length : end, 0);
     }
 
+    /**
+     * A call that is answered by the bytes themselves: for blocks that are said to be here and can't
+     * be read by this process, such as those of a newer release.
+     */
+    FillCall inline(long position, ByteBuffer dst) throws IOException {
+        long start = position - position % Window.PAGE_BYTES;
+        long most = Math.min(start + ClientConf.INLINE_BYTES, position + dst.remaining());
+        return send(start, Math.min(file.length(), most), 0);
+    }
+
     /** Whether a position lies in what the stream's run has asked for. */
     boolean brought(long position) {
         return position < broughtTo && position >= broughtFrom;

@@ -5,18 +5,39 @@ import java.util.Locale;
 import org.apache.hadoop.fs.Abortable;
 import org.apache.hadoop.fs.StreamCapabilities;
 import org.apache.hadoop.fs.Syncable;
+import org.apache.hadoop.fs.statistics.IOStatistics;
+import org.apache.hadoop.fs.statistics.IOStatisticsSource;
 import org.apache.hadoop.util.Progressable;
 
 /** The stream with what Hadoop 3 added: it can be aborted, and says that it can't be synced. */
 final class Hadoop3OutputStream extends CacheOutputStream
-        implements Abortable, StreamCapabilities, Syncable {
+        implements Abortable, IOStatisticsSource, StreamCapabilities, Syncable {
+    private final StreamStatistics statistics = new StreamStatistics();
+
     Hadoop3OutputStream(StagedWrite staged, String path, Progressable progress) {
         super(staged, path, progress);
     }
 
     @Override
+    public void write(byte[] data, int from, int count) throws IOException {
+        super.write(data, from, count);
+        statistics.wrote(count);
+    }
+
+    @Override
+    public IOStatistics getIOStatistics() {
+        return statistics;
+    }
+
+    @Override
     public boolean hasCapability(String capability) {
-        return capability.toLowerCase(Locale.ENGLISH).equals(StreamCapabilities.ABORTABLE_STREAM);
+        switch (capability.toLowerCase(Locale.ENGLISH)) {
+            case StreamCapabilities.ABORTABLE_STREAM:
+            case StreamCapabilities.IOSTATISTICS:
+                return true;
+            default:
+                return false;
+        }
     }
 
     @Override

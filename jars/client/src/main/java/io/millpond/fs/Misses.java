@@ -96,8 +96,7 @@ final class Misses {
             }
             client.counters().round(round + 1);
             try {
-                FillCall call =
-                        stream ? fills.toRead(position, dst) : fills.toReadAt(position, dst);
+                FillCall call = call(round, position, dst, stream);
                 int read = await(call, position, dst, stream);
                 if (read > 0) {
                     return read;
@@ -112,6 +111,14 @@ final class Misses {
             }
         }
         return direct(position, dst, Fallback.FILL_ROUNDS, null);
+    }
+
+    private FillCall call(int round, long position, ByteBuffer dst, boolean stream)
+            throws IOException {
+        if (round > 0) {
+            return fills.inline(position, dst);
+        }
+        return stream ? fills.toRead(position, dst) : fills.toReadAt(position, dst);
     }
 
     /** A range that was cut off is asked for once more: the answer says why, if there is one. */

@@ -8,9 +8,10 @@ import org.apache.hadoop.fs.statistics.IOStatistics;
 import org.apache.hadoop.fs.statistics.MeanStatistic;
 import org.apache.hadoop.fs.statistics.StreamStatisticNames;
 
-/** What one stream read, under Hadoop's names. */
+/** What one stream read or wrote, under Hadoop's names. */
 final class StreamStatistics implements IOStatistics {
     private final LongAdder bytes = new LongAdder();
+    private final LongAdder written = new LongAdder();
     private final LongAdder reads = new LongAdder();
     private final LongAdder vectored = new LongAdder();
     private final LongAdder ranges = new LongAdder();
@@ -18,6 +19,10 @@ final class StreamStatistics implements IOStatistics {
     void read(int count) {
         bytes.add(count);
         reads.increment();
+    }
+
+    void wrote(int count) {
+        written.add(count);
     }
 
     void vectored(int count) {
@@ -28,6 +33,7 @@ final class StreamStatistics implements IOStatistics {
     @Override
     public Map<String, Long> counters() {
         Map<String, Long> all = new HashMap<>();
+        all.put(StreamStatisticNames.STREAM_WRITE_BYTES, written.sum());
         all.put(StreamStatisticNames.STREAM_READ_BYTES, bytes.sum());
         all.put(StreamStatisticNames.STREAM_READ_OPERATIONS, reads.sum());
         all.put(StreamStatisticNames.STREAM_READ_VECTORED_OPERATIONS, vectored.sum());

@@ -88,6 +88,9 @@ abstract class WritableFileSystem extends FileSystem {
 
     @Override
     public boolean rename(Path from, Path to) throws IOException {
+        if (name(from).equals("/")) {
+            return false; // whatever the target is, it lies below
+        }
         return writes().patiently(() -> writes().rename(name(from), name(to)));
     }
 
@@ -111,8 +114,15 @@ abstract class WritableFileSystem extends FileSystem {
                 });
     }
 
+    /** The root stays, whether or not it is a mount: false, as HDFS says it. */
     @Override
     public boolean delete(Path path, boolean recursive) throws IOException {
+        if (name(path).equals("/")) {
+            if (!recursive && listStatus(path).length > 0) {
+                throw new DirectoryNotEmptyException("/ can't be deleted", "", "Name what is in it");
+            }
+            return false;
+        }
         return writes().patiently(() -> writes().delete(name(path), recursive));
     }
 

@@ -304,6 +304,9 @@ final class Writes {
             if (sent && !again) {
                 throw CommitFiles.unknown(String.join(" to ", paths), e);
             }
+            for (String path : paths) {
+                checkKnown(path, e);
+            }
             client.fallback(e.reason(), e.getMessage());
             return false;
         }
