@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from millpond.cli import checks
 from millpond.errors import AlreadyExists, Conflict, MillpondError, NotPersisted
 from millpond.settings import Settings
 from millpond.testing.store_model import Fault, StoreModel
@@ -204,7 +205,8 @@ def test_a_rename_whose_answer_was_lost_is_asked_for_again(sites: list[Site]) ->
 
 def test_a_store_that_ignores_conditions_is_told_of(s3_gateway: S3Gateway, tmp_path: Path) -> None:
     """Then those of one node take turns all the same."""
-    with LoopSidecar(Settings(cache_dir=tmp_path / "cache", http_port=0)) as sidecar:
+    settings = Settings(cache_dir=tmp_path / "cache", http_port=0)
+    with LoopSidecar(settings) as sidecar:
         site = Site(sidecar, s3_gateway, tmp_path)
         for turn in range(ROUNDS):
             name = f"v{turn}.metadata.json"
@@ -213,7 +215,25 @@ def test_a_store_that_ignores_conditions_is_told_of(s3_gateway: S3Gateway, tmp_p
             assert site.read(site.metadata(name)) == won
         [said] = [m for m in sidecar.control.mounts() if m.path == "/s3"]
         assert said.unconditional
+        told = [f for f in checks.mounts(settings) if "If-None-Match" in f.text]
+        assert [f.check for f in told] == ["mount /s3"]
         site.close()
+
+
+def test_without_a_sidecar_python_asks_the_store(conditional_s3: S3Admin, tmp_path: Path) -> None:
+    temporary = [f"{TABLE}/metadata/{name}.metadata.json" for name in "ab"]
+    target = f"{TABLE}/metadata/v1.metadata.json"
+    with LoopSidecar(Settings(cache_dir=tmp_path / "cache", http_port=0)) as sidecar:
+        site = Site(sidecar, conditional_s3, tmp_path)
+        for name in temporary:
+            site.write(name, name.encode())
+        site.close()
+    fs = site.fs()
+    fs.mv(temporary[0], target)
+    with pytest.raises(Conflict):
+        fs.mv(temporary[1], target)
+    assert stored(site, target.removeprefix("/s3/")) == temporary[0].encode()
+    assert fs.ls(f"{TABLE}/metadata", detail=False) == [temporary[1], target]
 
 
 def test_a_store_that_honours_them_is_not(site: Site) -> None:
