@@ -42,6 +42,11 @@ SOURCES = ROOT / "tests/contract/hadoop"
 SUITE_S = 400.0
 SKIPPED = {"Etag.testEtagConsistencyAcrossRename"}
 """Each with its reason in docs/testing.md."""
+ONE_AT_A_TIME = {
+    "BulkDelete.testChildPaths",
+    "BulkDelete.testDeletePathsDirectory",
+    "BulkDelete.testDeleteSamePathsMoreThanOnce",
+}
 UNSEEN_BEFORE_CLOSE = {
     "Create.testCreatedFileIsImmediatelyVisible",
     "Create.testCreatedFileIsVisibleOnFlush",
@@ -190,7 +195,8 @@ def test_writes_keep_hadoops_contract(site: Site, kind: str) -> None:
     assert {name.split(".")[0] for name in ended} == {*WRITE_SUITES, *reads}
     assert failed(ended) == {}
     told = {"SetTimes.testSetTimesNonexistentFile"} if timeless else set()
-    assert skipped(ended) == UNSEEN_BEFORE_CLOSE | told | (SKIPPED if reads else set())
+    told |= UNSEEN_BEFORE_CLOSE | ONE_AT_A_TIME
+    assert skipped(ended) == told | (SKIPPED if reads else set())
 
 
 @pytest.mark.parametrize(

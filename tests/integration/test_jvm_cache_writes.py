@@ -13,7 +13,7 @@ import crc32c
 import pytest
 
 from tests.integration.jvm_probe import Probe, ProbeError
-from tests.integration.test_jvm_client import own_site, site
+from tests.integration.test_jvm_client import java_11, own_site, site
 
 if TYPE_CHECKING:
     from tests.integration.test_jvm_client import Site
@@ -151,3 +151,25 @@ def test_a_silent_sidecar_commits_late_or_never(own_site: Site) -> None:
             assert time.monotonic() - began < 15
         finally:
             os.kill(pid, signal.SIGCONT)
+
+
+def test_over_tcp_a_secret_says_who_writes(own_site: Site) -> None:
+    """Java 11: the sidecar's own user finds its secret; another name is refused, and written by
+    the engine's connector instead."""
+    sidecar = own_site.sidecar
+    with own_site.probe(java_11(), fs_cache_silence_ms="10000") as probe:
+        probe.write("/m/own", CONTENT[:MIB])
+        assert probe.counters()["direct_writes"] == 0
+    other = own_site.directory / "secret"
+    other.write_text(sidecar.run("writer-secret", "etl"))
+    conf = {"fs_cache_silence_ms": "10000", "fs_cache_secret_file": str(other)}
+    with own_site.probe(java_11(), **conf) as probe:
+        probe.write("/m/others", CONTENT[:MIB])
+        counters = probe.counters()
+        assert (counters["direct_writes"], counters["fallback_permission"]) == (1, 1)
+        probe.open("/m/others")
+        assert probe.skim() == (MIB, crc32c.crc32c(CONTENT[:MIB]))
+    other.write_text("etl:wrong")
+    with own_site.probe(java_11(), **conf) as probe:
+        probe.write("/m/wrong", CONTENT[:MIB])
+        assert probe.counters()["fallback_unauthenticated"] > 0
