@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 BENCH ?= fs
 PYTEST_ARGS ?=
 # Files of tests side by side. Each may hold a Spark or a Presto: 4 GiB of memory.
-WORKERS ?= 2
+WORKERS ?= 3
 
 export MILLPOND_TEST_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/millpond-test
 # The system's certificates count too: sites re-sign TLS.
