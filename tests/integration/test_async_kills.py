@@ -87,12 +87,12 @@ class Writer(threading.Thread):
 
 
 def seen(site: Site, paths: Iterable[str]) -> Files:
-    fs = site.fs()
+    fs = {mount: site.fs(mount) for mount in ("/s3", "/local")}
     found: Files = {}
     for path in paths:
         try:
             site.client.stat(path, force=True)
-            data = fs.cat_file(path)
+            data = fs["/" + path.split("/")[1]].cat_file(path)
             assert isinstance(data, bytes)
             found[path] = data
         except PathNotFound:
