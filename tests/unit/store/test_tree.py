@@ -37,7 +37,7 @@ def test_modes_and_group_do_not_depend_on_the_umask(tmp_path, open_store, umask)
         os.umask(old)
     files = {p for p in directory.rglob("*") if p.is_file()}
     assert {p.name for p in files} >= {"lease", "token", "epochs", "mounts", "node.properties", "0"}
-    private = {directory / "control.token"}
+    private = {directory / "control.token", directory / "writer.secret"}
     assert {mode(p) for p in files - {directory / "lock"} - private} == {0o640}
     assert {mode(p) for p in private} == {0o600}
     assert not mode(directory / "lock") & 0o007
