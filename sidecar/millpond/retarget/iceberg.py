@@ -22,6 +22,7 @@ from millpond.errors import (
     InvalidRequest,
     NotSupported,
     PathNotFound,
+    SidecarUnavailable,
     StoreAnswerInvalid,
 )
 from millpond.retarget.extra import needed
@@ -76,7 +77,8 @@ class Retarget:
         """A table in a Hadoop catalog: its newest ``vN.metadata.json``.
 
         Raises PathNotFound where there is none, NotSupported where data names files by location
-        (position deletes), Conflict where others kept committing.
+        (position deletes), Conflict where others kept committing, SidecarUnavailable where it is
+        unknown whether the commit was made.
         """
         path = self._path(location).rstrip("/")
         for _ in range(TRIES):
@@ -89,14 +91,24 @@ class Retarget:
             temporary = f"{path}/metadata/{uuid.uuid4()}.metadata.json"
             try:
                 work.write(temporary, _packed(document, name))
-                self.fs.mv(temporary, target)
-            except (FileExistsError, AlreadyExists):
-                work.made.append(temporary)
-                work.undo()
-                continue
             except BaseException:
                 work.undo()
                 raise
+            try:
+                self.fs.mv(temporary, target)
+            except (FileExistsError, AlreadyExists):
+                work.undo()
+                continue
+            except Conflict:  # nothing was renamed
+                work.undo()
+                raise
+            except BaseException as e:  # the commit may be there, or come yet: its files stay
+                raise SidecarUnavailable(
+                    f"whether {location} was changed is unknown",
+                    cause=f"no answer says that {target} was made: {e or type(e).__name__}",
+                    remedy=f"Look at {target}: the change is made where it is there. Where it is "
+                    "not in two minutes, run this again",
+                ) from e
             work.change.metadata = work.named(target)
             with self.fs.open(f"{path}/metadata/version-hint.text", "wb") as hint:
                 hint.write(str(number + 1).encode())
