@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from millpond.errors import BatchEnded, Conflict, NoSpace
+from millpond.errors import BatchEnded, CacheDirUnusable, Conflict, NoSpace
 from millpond.namespace.database import PENDING_SCHEMA, PLAIN_SCHEMA, Database
-from millpond.namespace.pending.areas import Changes, Name
+from millpond.namespace.pending.areas import Areas, Changes, Name
 from millpond.namespace.pending.records import (
     Alias,
     Batch,
@@ -302,6 +302,28 @@ class JournalContract(ABC):
         assert self.open().load().entries == stands
         journal.record([], Changes(gone=[top, moved, file]))
         assert self.open().load().names == []
+
+    def test_a_name_takes_no_other_ones_place(self, journal: Journal) -> None:
+        top = Name(1, 0, "out/_temporary", held=True, place="store/bucket", mount="/m")
+        names = [top, Name(2, 1, "task"), Name(3, 2, "part", born(), 5, 1_000), Name(4, 1, "late")]
+        journal.record([], Changes(put=names))
+        with pytest.raises(CacheDirUnusable):
+            journal.record([], Changes(put=[replace(names[3], name="task")]))
+        assert self.open().load().names == names
+
+    def test_names_whose_directory_is_gone_are_dropped(
+        self, journal: Journal, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        top = Name(1, 0, "out/_temporary", held=True, place="store/bucket", mount="/m")
+        task, part = Name(2, 1, "task"), Name(3, 2, "p=1")
+        journal.record([], Changes(put=[top, task, part, Name(4, 3, "part", born(), 5, 1_000)]))
+        journal.record([], Changes(gone=[task]))
+        loaded = self.open().load()
+        assert loaded.names == [top]
+        assert len(Areas(loaded.names)) == 1
+        assert "2 names in staging areas are dropped" in caplog.text
+        journal.record([], Changes(put=[task]))
+        assert self.open().load().names == [top, task], "a number used again has what it is given"
 
 
 class TestSqlite(JournalContract):

@@ -27,6 +27,7 @@ from millpond.namespace.pending.areas import DEPTH, Changes, Spot
 from millpond.namespace.pending.records import new_id
 from millpond.namespace.pending.view import Snapshot, merged
 from millpond.namespace.places import At, cacheable
+from millpond.server.core.writes import check_free
 from millpond.under.base import ABSENT, ObjectStat
 from millpond.under.tree import order
 from millpond.wire import millpond_pb2 as wire
@@ -256,12 +257,13 @@ class StagingAreas:
 
     def rename(self, source: str, target: str) -> None:
         """What is held at a path, to one where nothing is: a move within an area, or out of it.
-        Raises PathNotFound, Conflict, and what waiting for the store raises."""
+        Raises PathNotFound, AlreadyExists, Conflict, and what waiting for the store raises."""
         spot, to = self._at(source), self._spot(target)
         with self._areas.lock:
             name = self._areas.at(spot)
             if name is None:
                 raise PathNotFound(f"{source} does not exist", cause="it was moved meanwhile")
+            check_free(source, target, self.find(target))
             if to is not None and self._stays(name, to):
                 self._record(self._areas.move(name, to))
                 return

@@ -132,6 +132,20 @@ class Changes:
 NO_CHANGES = Changes()
 
 
+def split_orphans(names: Iterable[Name]) -> tuple[list[Name], list[Name]]:
+    """Names that lead up to a top, and those that don't."""
+    by_id = {name.id: name for name in names}
+    inside: dict[int, list[Name]] = {}
+    for name in by_id.values():
+        inside.setdefault(name.parent, []).append(name)
+    rooted = list(inside.get(0, ()))
+    for name in rooted:  # grows meanwhile
+        rooted += inside.get(name.id, ())
+    known = {name.id for name in rooted}
+    kept = [name for name in by_id.values() if name.id in known]
+    return kept, [name for name in by_id.values() if name.id not in known]
+
+
 @dataclass(slots=True)
 class _Node:
     name: Name
@@ -149,6 +163,7 @@ class Areas:
         self._nodes: dict[int, _Node] = {}
         self._tops: dict[tuple[str, str], int] = {}
         self._last = 0
+        self._held_keys: frozenset[tuple[str, str]] = frozenset()
         self.apply(Changes(put=list(names)))
 
     def __len__(self) -> int:
@@ -180,13 +195,9 @@ class Areas:
                 yield f"{child.name}/{inside}", each
 
     def held_keys(self) -> frozenset[tuple[str, str]]:
-        """(place, key) of the held directories."""
-        found = {(t.place, t.name) for t in self.tops() if t.held}
-        for top in self.tops():
-            if not top.held:
-                inside = ((f"{top.name}/{name.name}", name) for name in self.children(top))
-                found |= {(top.place, key) for key, name in inside if name.held}
-        return frozenset(found)
+        """(place, key) of the held directories. Takes no lock: who asks may hold one for which
+        who holds ``lock`` waits."""
+        return self._held_keys
 
     def tops(self) -> list[Name]:
         with self.lock:
@@ -310,6 +321,17 @@ class Areas:
                 else:
                     self._tops[name.place, name.name] = name.id
                 self._last = max(self._last, name.id)
+            if any(n.held or not n.parent for n in (*changes.put, *changes.gone)):
+                self._held_keys = frozenset(self._find_held())
+
+    def _find_held(self) -> Iterator[tuple[str, str]]:
+        for top in self.tops():
+            if top.held:
+                yield top.place, top.name
+                continue
+            for name in self.children(top):
+                if name.held:
+                    yield top.place, f"{top.name}/{name.name}"
 
     def _unlink(self, name: Name) -> None:
         if not name.parent:

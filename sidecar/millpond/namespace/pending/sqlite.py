@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import astuple, replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from millpond.errors import BatchEnded, CacheDirUnusable, Conflict, NoSpace
 from millpond.namespace.database import PENDING_SCHEMA, PLAIN_SCHEMA, Database
-from millpond.namespace.pending.areas import NO_CHANGES, Name
+from millpond.namespace.pending.areas import NO_CHANGES, Name, split_orphans
 from millpond.namespace.pending.journal import Journal
 from millpond.namespace.pending.records import (
     Alias,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from millpond.namespace.pending.areas import Changes
 
+log = logging.getLogger(__name__)
 ENDED_BATCHES = 1000
 """How many batches that are over are remembered, for who asks again or wants to see."""
 
@@ -97,6 +99,7 @@ _BATCH = "id, mount, write_type, name, created_ms, state, detail, attempts, file
 _PENDING = "place = ? AND key = ? AND state != 'staged'"
 _ALIAS = "place, key, store_version, version, length, mtime_ms"
 _NAME = "id, parent, name, version, length, mtime_ms, held, place, mount"
+_SAME_NAME = ", ".join(f"{each} = excluded.{each}" for each in _NAME.split(", "))
 
 
 class SqliteJournal(Journal):
@@ -140,11 +143,15 @@ class SqliteJournal(Journal):
         with self._step() as db:
             entries = _entries(db, "1 ORDER BY seq")
             aliases = db.execute(f"SELECT {_ALIAS} FROM aliases ORDER BY n").fetchall()
-            names = db.execute(f"SELECT {_NAME} FROM names").fetchall()
-        return Loaded(
-            batches, entries, [Alias(*row) for row in aliases],
-            [replace(Name(*row), held=bool(row[6])) for row in names],
-        )  # fmt: skip
+            rows = db.execute(f"SELECT {_NAME} FROM names").fetchall()
+            names, orphans = split_orphans(replace(Name(*row), held=bool(row[6])) for row in rows)
+            db.executemany("DELETE FROM names WHERE id = ?", [(n.id,) for n in orphans])
+        if orphans:
+            log.warning(
+                "%d names in staging areas are dropped, %s among them: their directory is not in "
+                "the journal", len(orphans), orphans[0].name,
+            )  # fmt: skip
+        return Loaded(batches, entries, [Alias(*row) for row in aliases], names)
 
     def begin(self, batch: Batch) -> None:
         with self._step(synced=False) as db:
@@ -233,7 +240,8 @@ class SqliteJournal(Journal):
         with self._step(synced=bool(entries)) as db:
             db.executemany("DELETE FROM names WHERE id = ?", [(n.id,) for n in names.gone])
             db.executemany(
-                f"INSERT OR REPLACE INTO names ({_NAME}) VALUES ({', '.join('?' * 9)})",
+                f"INSERT INTO names ({_NAME}) VALUES ({', '.join('?' * 9)}) "
+                f"ON CONFLICT (id) DO UPDATE SET {_SAME_NAME}",
                 [astuple(n) for n in names.put],
             )
             return [made for e in entries for made in _record(db, e.batch, [e])]
