@@ -28,10 +28,17 @@ final class CommitFiles {
 
     private final Client client;
     private final Changes changes;
+    private final Known known;
 
-    CommitFiles(Client client, Changes changes) {
+    CommitFiles(Client client, Changes changes, Known known) {
         this.client = client;
         this.changes = changes;
+        this.known = known;
+    }
+
+    /** Refuses what would go past data that the store does not have. */
+    interface Known {
+        void check(String path, SidecarTrouble trouble) throws IOException;
     }
 
     /**
@@ -47,6 +54,8 @@ final class CommitFiles {
                 return true;
             } catch (SidecarTrouble e) {
                 if (!again && !mayBeDone(e)) {
+                    known.check(source, e);
+                    known.check(target, e);
                     client.fallback(e.reason(), e.getMessage());
                     return false;
                 }
@@ -97,13 +106,25 @@ final class CommitFiles {
                 Files.delete(local(source));
                 break;
             default:
-                try (FSDataInputStream in = system.open(source);
-                        FSDataOutputStream out = create(mount, system, target)) {
-                    IOUtils.copyBytes(in, out, BUFFER_BYTES, false);
-                } catch (org.apache.hadoop.fs.FileAlreadyExistsException e) {
-                    throw exists(target, e);
-                }
+                copy(mount, system, source, target);
                 system.delete(source, false);
+        }
+    }
+
+    /** Where the source can't be read to its end nothing is made: a close would upload a part. */
+    private static void copy(Mount mount, FileSystem system, Path source, Path target)
+            throws IOException {
+        try (FSDataInputStream in = system.open(source)) {
+            FSDataOutputStream out = create(mount, system, target);
+            try {
+                IOUtils.copyBytes(in, out, BUFFER_BYTES, false);
+            } catch (IOException | RuntimeException | Error e) {
+                HadoopMaker.INSTANCE.abort(out);
+                throw e;
+            }
+            out.close();
+        } catch (org.apache.hadoop.fs.FileAlreadyExistsException e) {
+            throw exists(target, e);
         }
     }
 

@@ -63,6 +63,11 @@ final class Hadoop3Maker extends HadoopMaker {
     }
 
     @Override
+    void abort(FSDataOutputStream absent) {
+        absent.abort();
+    }
+
+    @Override
     FSDataInputStream open(FileSystem connector, FileStatus status) throws IOException {
         try {
             return connector.openFile(status.getPath()).withFileStatus(status).build().get();

@@ -64,6 +64,11 @@ class HadoopMaker {
         return null;
     }
 
+    /** Ends such a stream so that no file appears. */
+    void abort(FSDataOutputStream absent) {
+        throw new IllegalStateException("no such stream is made here");
+    }
+
     /** Opens what {@code status} describes; where the connector can, only in that version. */
     FSDataInputStream open(FileSystem connector, FileStatus status) throws IOException {
         return connector.open(status.getPath());

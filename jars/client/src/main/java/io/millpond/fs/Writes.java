@@ -34,7 +34,7 @@ final class Writes {
         this.stores = stores;
         this.namespace = namespace;
         this.changes = new Changes(client.sidecar());
-        this.commitFiles = new CommitFiles(client, changes);
+        this.commitFiles = new CommitFiles(client, changes, this::checkKnown);
     }
 
     /** What a caller of create asked for, beside the path. */
