@@ -203,6 +203,37 @@ def test_a_rename_whose_answer_was_lost_is_asked_for_again(sites: list[Site]) ->
     assert stored(site, "db/t/metadata/b.json") is None
 
 
+def test_the_first_may_still_be_under_way_when_a_rename_is_asked_for_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have looked for the target, and waited for data, before the first makes it."""
+    making = site.sidecar.sidecar.commit_files
+    await_data, turns = making._await_data, iter(("first", "second"))
+    first_came, second_came, made = threading.Event(), threading.Event(), threading.Event()
+
+    def awaited(*args: Any) -> None:
+        await_data(*args)
+        if next(turns) == "first":
+            first_came.set()
+            assert second_came.wait(20)
+        else:
+            second_came.set()
+            assert made.wait(20)
+
+    monkeypatch.setattr(making, "_await_data", awaited)
+    source, target = site.metadata("a.json"), site.metadata("v1.metadata.json")
+    site.write(source, b"mine")
+    with site.connect() as lost, ThreadPoolExecutor(2) as pool:
+        first = pool.submit(lost.rename, source, target)
+        assert first_came.wait(20)
+        second = pool.submit(site.client.rename, source, target, again=True)
+        first.result()
+        made.set()
+        assert second.result() == target
+    assert stored(site, "db/t/metadata/v1.metadata.json") == b"mine"
+    assert stored(site, "db/t/metadata/a.json") is None
+
+
 def test_a_store_that_ignores_conditions_is_told_of(s3_gateway: S3Gateway, tmp_path: Path) -> None:
     """Then those of one node take turns all the same."""
     settings = Settings(cache_dir=tmp_path / "cache", http_port=0)

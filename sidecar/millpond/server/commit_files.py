@@ -56,7 +56,7 @@ class CommitFiles:
         self._await_data(place, source)
         self._try_conditions(place)
         # Where the store ignores conditions, those of this node still take turns.
-        with self._locks[hash(place.store_path) % LOCKS]:
+        with self._lock(place):
             try:
                 yield
             except Conflict as e:
@@ -71,7 +71,19 @@ class CommitFiles:
 
     def renamed_before(self, old: Place, new: Place) -> bool:
         """Whether a rename whose answer was lost had been done: the source has gone, or what is
-        at the target is what the source has. Then the source goes, too."""
+        at the target is what the source has. Then the source goes, too.
+
+        What goes on here is waited for, but for one that still waits for data: so who asks before
+        a try asks again when that fails.
+        """
+        with self._lock(new):
+            return self._renamed_before(old, new)
+
+    def _lock(self, place: Place) -> threading.Lock:
+        return self._locks[hash(place.store_path) % LOCKS]
+
+    @staticmethod
+    def _renamed_before(old: Place, new: Place) -> bool:
         try:
             at = new.store.stat(new.key)
         except PathNotFound:

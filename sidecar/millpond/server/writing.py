@@ -237,22 +237,31 @@ class Writing:
     def rename(self, request: wire.RenameRequest) -> wire.RenameReply:
         source, target = check_path(request.source), check_path(request.target)
         core.check_unstaged(source, target)
-        table = self._namespace.table
-        core.check_delete(table, source)
+        core.check_delete(self._namespace.table, source)
         if request.again and self._renamed_before(source, target):
             return wire.RenameReply(path=target)
+        try:
+            return self._rename(source, target, into=request.into)
+        except (AlreadyExists, PathNotFound):
+            # The first request may have been under way until now.
+            if not request.again or not self._renamed_before(source, target):
+                raise
+            return wire.RenameReply(path=target)
+
+    def _rename(self, source: str, target: str, *, into: bool) -> wire.RenameReply:
+        table, asked = self._namespace.table, target
         found = self._areas.look(source, force=True)
         held = self._areas.find(source) is not None
         # What leaves an area replaces nothing, whatever has come to be there meanwhile.
         at = self._found(target, force=not held)
         if source == target:
-            core.check_itself(source, found, into=request.into)
+            core.check_itself(source, found, into=into)
             return wire.RenameReply(path=source)
-        target = core.target_of(source, target, at, into=request.into)
+        target = core.target_of(source, target, at, into=into)
         core.check_rename(table, source, target)
         if target == source:
             return wire.RenameReply(path=source)
-        if at is None or target != request.target:
+        if at is None or target != asked:
             at = self._found(target, force=not held)
         core.check_free(source, target, at)
         self._check_above(target, must=True)
@@ -282,7 +291,7 @@ class Writing:
     def _renamed_before(self, source: str, target: str) -> bool:
         core.check_rename(self._namespace.table, source, target)
         old, new = self._namespace.place(source), self._namespace.place(target)
-        if not new.mount.is_commit_file(target):
+        if not new.mount.is_commit_file(target) or self._areas.find(source) is not None:
             return False
         with self._changing(source, target):
             return self.commit_files.renamed_before(old, new)
