@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from millpond.errors import PathNotFound, PermissionDenied, StoreUnavailable
+from millpond.errors import Conflict, PathNotFound, PermissionDenied, StoreUnavailable
 from millpond.testing.store_model import Fault, StoreModel
 from millpond.testing.under_contract import UnderStoreContract, names
 from millpond.testing.write_contract import BIG_BYTES
+from millpond.under import s3_errors
 from millpond.under.base import ABSENT, BytesSource
 from millpond.under.retry import RetryPolicy
 from millpond.under.s3 import _TOLD_KEYS, S3Store
@@ -100,6 +101,31 @@ class TestMoto(UnderStoreContract):
         assert store.stat(site.key("x")).version == version
         assert self.content(store, site.key("x")) == data
         assert site.left_behind() == []
+
+    def test_one_that_knows_no_conditions_and_deletes_nothing_takes_commits(
+        self, site: S3Site, store: UnderStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert isinstance(store, S3Store)
+        send = store._wire.send
+
+        def refused(
+            method: str, key: str, query: Any = None, headers: Any = None, body: Any = None
+        ) -> Answer:
+            if "If-None-Match" in (headers or {}):
+                raise s3_errors.refusal(501, "NotImplemented", "", bucket="b", key=key)
+            if method == "DELETE":
+                raise s3_errors.refusal(403, "AccessDenied", "", bucket="b", key=key)
+            return send(method, key, query, headers, body)
+
+        monkeypatch.setattr(store._wire, "send", refused)
+        assert not store.try_conditions(site.prefix)
+        assert store.conditional is False
+        for name, data in (("a", b"first"), ("b", b"second")):
+            site.put(name, data)
+        store.claim(site.key("a"), site.key("v1"))
+        with pytest.raises(Conflict):
+            store.claim(site.key("b"), site.key("v1"))
+        assert self.content(store, site.key("v1")) == b"first"
 
     def test_a_marker_with_content_is_no_directory(self, site: S3Site, store: UnderStore) -> None:
         for name in ("data", "data.x"):

@@ -8,6 +8,7 @@ from millpond.errors import (
     FileChanged,
     InvalidSetting,
     MillpondError,
+    NotSupported,
     PathNotFound,
     PermissionDenied,
     StoreAnswerInvalid,
@@ -51,6 +52,8 @@ def refusal(status: int, code: str, region: str, *, bucket: str, key: str) -> Mi
             cause=said,
             remedy="Set the mount's option region",
         )
+    if status == 501:
+        return NotSupported(f"the store can't do what was asked for {what}", cause=said)
     if status in (408, 429) or status >= 500 or code in _BUSY:
         return StoreUnavailable(f"the store did not serve {what}", cause=said)
     if code == "NoSuchBucket":

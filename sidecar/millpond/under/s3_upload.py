@@ -100,7 +100,7 @@ class WholeUpload(S3Upload):
     source: Source
 
     def _appear(self, expect: str | None) -> str:
-        headers = _conditions(expect) | ({} if expect is None else {_MARK: self.mark})
+        headers = self.store._conditions(expect) | ({} if expect is None else {_MARK: self.mark})
         body = self.source.read(0, self.length)
         return _etag(self.store._request("PUT", self.key, headers=headers, body=body, put=1))
 
@@ -122,7 +122,7 @@ class PartsUpload(S3Upload):
 
         def attempt() -> str:
             store.counters.add(put=1)
-            answer = store._wire.send("POST", self.key, query, _conditions(expect), body)
+            answer = store._wire.send("POST", self.key, query, store._conditions(expect), body)
             return element(answer.document(), "ETag").strip('"')
 
         return store._retrier.call(attempt)
@@ -133,10 +133,14 @@ class PartsUpload(S3Upload):
 
 
 class S3Uploads(UnderStore):
-    """The part of ``S3Store`` that sends objects. ``part_bytes``: what one request takes."""
+    """The part of ``S3Store`` that sends objects. ``part_bytes``: what one request takes.
+
+    ``refuses_absent``: the store answered If-None-Match with 501, so it is looked before alone.
+    """
 
     counters: LockedCounters
     part_bytes = PART_BYTES
+    refuses_absent = False
     _wire: S3Wire
     _retrier: Retrier
 
@@ -223,13 +227,12 @@ class S3Uploads(UnderStore):
 
         return self._retrier.call(attempt)
 
-
-def _conditions(expect: str | None) -> dict[str, str]:
-    if expect is None:
-        return {}
-    if expect == ABSENT:
-        return {"If-None-Match": "*"}
-    return {"If-Match": f'"{expect.rpartition(":")[0]}"'}
+    def _conditions(self, expect: str | None) -> dict[str, str]:
+        if expect is None or (expect == ABSENT and self.refuses_absent):
+            return {}
+        if expect == ABSENT:
+            return {"If-None-Match": "*"}
+        return {"If-Match": f'"{expect.rpartition(":")[0]}"'}
 
 
 def _tag(answer: Answer) -> str:

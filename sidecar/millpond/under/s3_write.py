@@ -5,11 +5,12 @@ Rename is a copy by the store and then a deletion, object by object.
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from millpond.errors import DirectoryNotEmpty, FileChanged
+from millpond.errors import DirectoryNotEmpty, FileChanged, MillpondError, NotSupported
 from millpond.under import s3_list, tree
 from millpond.under.base import complete
 from millpond.under.s3_errors import shown
@@ -18,6 +19,7 @@ from millpond.under.s3_upload import PARALLEL, S3Uploads, element
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+log = logging.getLogger(__name__)
 COPY_BYTES = 1 << 30
 
 
@@ -68,8 +70,13 @@ class S3Writes(S3Uploads):
                 self.conditional = False
             except FileChanged:
                 self.conditional = True
+            except NotSupported:
+                self.conditional, self.refuses_absent = False, True
             finally:
-                self._delete_object(key)
+                try:
+                    self._delete_object(key)
+                except MillpondError as e:  # of no concern to whoever commits
+                    log.warning("%s stays, empty: %s", shown(self.root, key), e)
         return self.conditional
 
     # What S3Store has.

@@ -11,6 +11,7 @@ from millpond.errors import (
     FileChanged,
     InvalidSetting,
     MillpondError,
+    NotSupported,
     PathNotFound,
     PermissionDenied,
     StoreAnswerInvalid,
@@ -140,7 +141,7 @@ def test_no_credentials_says_where_it_looked(
         (416, "InvalidRange", FileChanged), (503, "SlowDown", StoreUnavailable),
         (500, "", StoreUnavailable), (429, "", StoreUnavailable),
         (400, "RequestTimeout", StoreUnavailable), (301, "PermanentRedirect", InvalidSetting),
-        (418, "", StoreAnswerInvalid),
+        (418, "", StoreAnswerInvalid), (501, "NotImplemented", NotSupported),
     ],
 )  # fmt: skip
 def test_error_classes(status: int, code: str, expected: type[MillpondError]) -> None:
