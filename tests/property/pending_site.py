@@ -150,6 +150,12 @@ class MemoryStore(UnderStore):
             self.change(each, None)
         self._trouble.step("store deleted")
 
+    def rename(self, source: str, target: str) -> None:
+        for each in [key for key in self.objects if f"{key}/".startswith(f"{source}/")]:
+            self.replaced.append((each, self.version(each)))
+            self.change(target + each[len(source) :], self.objects[each][1])
+            self.change(each, None)
+
     def close(self) -> None:
         pass
 

@@ -270,6 +270,7 @@ class StagingAreas:
             found = self._areas.below(name) if name.is_dir else [("", name)]
             files = [(inside, each) for inside, each in found if not each.is_dir]
             made = self._leave(target, files, self._areas.drop(name))
+        self._pending.committed(made)
         if not made:
             place = self._namespace.place(target)
             place.store.mkdirs(place.key)
@@ -298,7 +299,7 @@ class StagingAreas:
     # -- parts
 
     def _leave(self, target: str, files: list[tuple[str, Name]], changes: Changes) -> list[Entry]:
-        """Files become pending at and below a path, in one step."""
+        """Files become pending at and below a path, in one step; ``committed`` tells it then."""
         place, batch = self._namespace.place(target), new_id()
         entries = []
         for inside, name in files:
@@ -307,10 +308,13 @@ class StagingAreas:
             if inside and self._pending.aliases.get(entry.place, key) is not None:
                 self._look(place.store.stat, key)  # it may be of a file that is gone
             entries.append(replace(entry, batch=batch, expect=ABSENT))
-        made = self._pending.journal.record(entries, changes)
-        self._areas.apply(changes)
-        self._pending.committed(made)
-        return made
+
+        def leave() -> list[Entry]:
+            made = self._pending.journal.record(entries, changes)
+            self._areas.apply(changes)
+            return made
+
+        return self._pending.commit(leave)
 
     @staticmethod
     def _look(stat: Callable[[str], object], key: str) -> None:

@@ -190,7 +190,9 @@ class Batches:
             for mount, key in core.replaced(files):
                 removals += self._there(found, self._at(mount, key), recursive=True)
         self._pending.sync(files)
-        entries = self._journal.commit(found.batch.id, attempts, removals)
+        entries = self._pending.commit(
+            lambda: self._journal.commit(found.batch.id, attempts, removals)
+        )
         self._pending.committed(entries)
         return entries
 

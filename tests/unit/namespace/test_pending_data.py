@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from millpond.errors import Conflict
 from millpond.namespace.pending.records import Batch, Entry, Op, State, new_id
 from millpond.wire import millpond_pb2 as wire
-from tests.property.pending_site import MemoryStore, Node, Trouble
+from tests.property.pending_site import MemoryStore, MemoryUpload, Node, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 EVERYTHING = 1 << 40
@@ -32,8 +34,8 @@ def persist(node: Node) -> None:
         pass
 
 
-def write(node: Node, data: bytes) -> None:
-    writer = node.begin("/m/f", overwrite=True)
+def write(node: Node, data: bytes, path: str = "/m/f") -> None:
+    writer = node.begin(path, overwrite=True)
     writer.write(data)
     writer.commit()
 
@@ -45,7 +47,25 @@ def remove(node: Node) -> None:
     pending.journal.begin(batch)
     seen = node.namespace.stat("/m/f").version
     gone = Entry(batch.id, "/m", place.mount.place, place.key, Op.DELETE, expect=seen)
-    pending.committed(pending.journal.commit(batch.id, None, [gone]))
+    pending.committed(pending.commit(lambda: pending.journal.commit(batch.id, None, [gone])))
+
+
+def write_by_batch(node: Node, data: bytes) -> None:
+    batches = node.writing._batches
+    begun = batches.begin(wire.BatchBeginRequest(path="/m", write_type="async"))
+    writer = node.begin(f"/m/{begun.staging}/t1/f", overwrite=True)
+    writer.write(data)
+    writer.commit()
+    batches.commit(wire.BatchCommitRequest(batch=begun.batch, attempts=["t1"]))
+
+
+def write_by_rename(node: Node, data: bytes) -> None:
+    """Out of a staging area."""
+    node.writing.mkdirs(wire.MkdirsRequest(path="/m/_temporary"))
+    writer = node.begin("/m/_temporary/f", overwrite=False)
+    writer.write(data)
+    writer.commit()
+    node.writing.rename(wire.RenameRequest(source="/m/_temporary/f", target="/m/f"))
 
 
 @pytest.mark.parametrize("size", [5, 100_000])
@@ -85,6 +105,64 @@ def test_what_this_node_removes_meanwhile_is_no_conflict(
     persist(node)
     assert node.pending.view.all() == []
     assert node.under.objects["data/f"][1] == b"new"
+
+
+@pytest.mark.parametrize("way", [write, write_by_batch, write_by_rename])
+def test_nothing_settles_between_a_commit_and_its_view(
+    node: Node, way: Callable[[Node, bytes], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store names no version: what the next one is to replace stands in the journal alone."""
+    complete = MemoryUpload.complete
+    monkeypatch.setattr(MemoryUpload, "complete", lambda *a: complete(*a) and "")
+    write(node, b"old")
+    if way is write_by_rename:
+        persist(node)
+        remove(node)
+    journal: Any = node.pending.journal
+    settles = threading.Thread(target=persist, args=(node,), daemon=True)
+    came_between = []
+
+    def between(step: Callable[..., list[Entry]], *args: Any) -> list[Entry]:
+        made = step(*args)
+        if made and settles.ident is None:
+            settles.start()
+            settles.join(0.5)
+            came_between.append(not settles.is_alive())
+        return made
+
+    for name in ("record", "commit"):
+        monkeypatch.setattr(journal, name, partial(between, getattr(journal, name)), raising=False)
+    way(node, b"new")
+    settles.join()
+    assert came_between == [False]
+    assert {e.seq: e for e in journal.load().entries} == {e.seq: e for e in node.pending.view.all()}
+    persist(node)
+    assert node.pending.view.all() == []
+    assert node.under.objects["data/f"][1] == b"new"
+
+
+@pytest.mark.parametrize("seen", [True, False])
+@pytest.mark.parametrize("source", ["f", "d"])
+def test_what_this_node_renames_there_meanwhile_is_no_conflict(
+    node: Node, source: str, seen: bool
+) -> None:
+    """``seen``: it was born here, and so was what it takes the place of."""
+    if seen:
+        for path in ("/m/d/g", "/m/to/g"):
+            write(node, b"old", path)
+        persist(node)
+        node.writing.delete(wire.DeleteRequest(path="/m/to/g"))
+    else:
+        node.under.change("data/d/g", b"old")
+    node.under.change("data/to/other", b"")
+    writer = node.begin("/m/to/g" if source == "f" else "/m/new/g", overwrite=True)
+    old, new = ("/m/d/g", "/m/to/g") if source == "f" else ("/m/d", "/m/new")
+    node.writing.rename(wire.RenameRequest(source=old, target=new))
+    writer.write(b"new")
+    writer.commit()
+    persist(node)
+    assert node.pending.view.all() == []
+    assert node.under.objects["data/to/g" if source == "f" else "data/new/g"][1] == b"new"
 
 
 def test_what_another_removes_meanwhile_is_one(node: Node) -> None:

@@ -57,8 +57,17 @@ class UnderWay:
         """This node has removed what was at a key, and below it."""
         with self._lock:
             for begun in self._of(place):
-                if begun.key == key or begun.key.startswith(f"{key}/"):
+                if _is_at(begun.key, key):
                     begun.expect = ABSENT
+
+    def keys(self, place: str, key: str) -> set[str]:
+        """Of those at a key and below it."""
+        with self._lock:
+            return {b.key for b in self._of(place) if _is_at(b.key, key)}
 
     def _of(self, place: str) -> Iterator[Begun]:
         return (b for b in self._all if b.place == place)
+
+
+def _is_at(key: str, above: str) -> bool:
+    return key == above or key.startswith(f"{above}/")

@@ -61,7 +61,8 @@ class PendingData:
         self._unsynced: set[bytes] = set()
         """What a sync has failed of: the kernel says so once, and another sync would succeed."""
         self._turn = threading.Lock()
-        """Of who commits by what is under way, and who settles."""
+        """Of who commits and who settles: the journal, and the view after it, change in one. Taken
+        after the lock of the areas; within it no store is asked."""
         staged: dict[str, list[Entry]] = {}
         for entry in loaded.entries:
             if entry.op is Op.PUT:
@@ -147,22 +148,32 @@ class PendingData:
         """
         try:
             self.sync([entry])
-            with self._turn:
-                if begun is not None:
-                    entry = replace(entry, expect=begun.expect)
-                made = self.journal.record([entry])
+            made = self.commit(
+                lambda: self.journal.record(
+                    [entry if begun is None else replace(entry, expect=begun.expect)]
+                )
+            )
         except MillpondError:
             self.drop([entry])
             raise
         self.committed(made)
 
-    def committed(self, entries: list[Entry]) -> None:
-        """The journal has committed these: they are visible to all when this returns."""
+    def commit(self, step: Callable[[], list[Entry]]) -> list[Entry]:
+        """Have the journal commit what ``step`` returns, and the view show it.
+
+        In one turn: what settles in between would change what these replace in the journal alone.
+        ``committed`` is to be called then, without locks.
+        """
         with self._turn:
-            self.view.add(entries)
-            for entry in entries:
+            made = step()
+            self.view.add(made)
+            for entry in made:
                 if entry.op is Op.PUT:
                     self._store.keep(entry.meta_ident)
+        return made
+
+    def committed(self, entries: list[Entry]) -> None:
+        """Who reads, and the persister, are told of what was committed."""
         self.on_committed(entries)
         self.wake()
 
@@ -179,11 +190,10 @@ class PendingData:
             now = made if alias is None else alias.version
             if changed and now is not None:
                 self.under_way.made(entry.place, entry.key, now)
-        if alias is None and changed:
-            self.aliases.forget(entry.place, entry.key)
-        elif alias is not None and (excess := self.aliases.add(alias)):
-            self.journal.drop_aliases(excess)
-        with self._turn:
+            if alias is None and changed:
+                self.aliases.forget(entry.place, entry.key)
+            elif alias is not None and (excess := self.aliases.add(alias)):
+                self.journal.drop_aliases(excess)
             self.view.settle(entry.seq, made)
             if self.view.seen(entry.place, entry.key) is None:
                 self._store.unkeep(entry.meta_ident)
@@ -203,10 +213,14 @@ class PendingData:
 
     def removed(self, place: str, key: str) -> None:
         """This node has removed from the store what was at a key and below it."""
+        self.forget_below(place, key)
+        self.under_way.removed(place, key)
+
+    def forget_below(self, place: str, key: str) -> None:
+        """What this store had at a key and below it was not born here, or is there no more."""
         gone = self.aliases.forget_below(place, key)
         if gone:
             self.journal.drop_aliases(gone)
-        self.under_way.removed(place, key)
 
     def _unkeep(self, entry: Entry) -> None:
         self._store.unkeep(entry.file_id)

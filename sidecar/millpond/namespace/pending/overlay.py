@@ -7,10 +7,11 @@ Changes wait until what is pending at their keys has been persisted, and are the
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from millpond.errors import DataLost, FileChanged, NotADirectory, PathNotFound
+from millpond.errors import DataLost, FileChanged, MillpondError, NotADirectory, PathNotFound
 from millpond.model.paths import block_name
 from millpond.model.records import is_born
 from millpond.model.sizes import BLOCK_BYTES, MIB, block_count
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from millpond.namespace.pending.view import Snapshot
     from millpond.under.base import Buffer, Source
 
+log = logging.getLogger(__name__)
 CHUNK_BYTES = MIB
 Pages = Iterator[list[ObjectStat]]
 
@@ -169,6 +171,21 @@ class OverlayStore(UnderStore):
         self._pending.await_clean(self.place, target)
         self.real.rename(source, target)
         self._pending.removed(self.place, source)
+        self._pending.forget_below(self.place, target)
+        for key in self._pending.under_way.keys(self.place, target):
+            self._made(key)
+
+    def _made(self, key: str) -> None:
+        """This node has made what is at a key now, which is being written."""
+        try:
+            found = self.real.stat(key)
+        except PathNotFound:
+            return
+        except MillpondError as e:  # the change itself is done
+            log.warning("what replaces %s may end in a conflict: %s", key, e)
+            return
+        if not found.is_dir:
+            self._pending.changed(self.place, key, found.version)
 
     def try_conditions(self, directory: str) -> bool:
         return self.real.try_conditions(directory)
