@@ -268,7 +268,7 @@ class Node:
         self.persister = Persister(
             self.namespace, lambda *_: None, clock=lambda: self.now_s, step=self.trouble.step
         )
-        batches = Batches(self.namespace, lambda *_: None, idle_s=600)
+        self.batches = batches = Batches(self.namespace, lambda *_: None, idle_s=600)
         self.areas = StagingAreas(self.namespace, batches.await_store, idle_s=600)
         self.writing = Writing(
             self.store, self.namespace, lambda *_: None, batches, self.areas

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,19 +22,19 @@ from millpond.errors import (
     NotADirectory,
     PathNotFound,
 )
-from millpond.model.paths import file_id, parent
+from millpond.model.paths import file_id, join, parent
 from millpond.namespace.options import AROUND, ASYNC
 from millpond.namespace.pending.areas import DEPTH, Changes, Spot
 from millpond.namespace.pending.records import new_id
 from millpond.namespace.pending.view import Snapshot, merged
 from millpond.namespace.places import At, cacheable
-from millpond.server.core.writes import check_free
+from millpond.server.core.writes import check_free, check_no_commit
 from millpond.under.base import ABSENT, ObjectStat
 from millpond.under.tree import order
 from millpond.wire import millpond_pb2 as wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from millpond.namespace import Namespace
     from millpond.namespace.mounts import Mount
@@ -236,17 +237,27 @@ class StagingAreas:
         return self._info(write.path, changes.put[-1].stat(spot.key))
 
     def check_delete(self, path: str, *, recursive: bool) -> bool:
-        """Whether ``delete`` would delete anything. Raises DirectoryNotEmpty."""
-        spot = self._spot(path)
-        name = self._areas.at(spot) if spot is not None else None
-        if name is not None and not recursive and self._areas.children(name):
-            raise DirectoryNotEmpty(f"{path} is not empty", remedy="Delete it recursively")
-        return bool(self._below(path, spot))
+        """Whether ``delete`` would delete anything. Raises as that does."""
+        return bool(self._deleted(path, recursive=recursive))
 
-    def delete(self, path: str) -> None:
-        """What is held at a path or below it, areas in it included."""
+    def delete(self, path: str, *, recursive: bool) -> None:
+        """What is held at a path or below it, areas in it included. Raises DirectoryNotEmpty."""
         with self._areas.lock:
-            self._drop(self._below(path, self._spot(path)))
+            self._drop(self._deleted(path, recursive=recursive))
+
+    def _deleted(self, path: str, *, recursive: bool) -> list[Name]:
+        spot = self._spot(path)
+        names = self._below(path, spot)
+        if names and not recursive:
+            if spot is None:
+                raise DirectoryNotEmpty(
+                    f"{path} is not empty",
+                    cause=f"a job has its staging in it: {names[0].name}",
+                    remedy="Wait until the job has ended, or delete it recursively",
+                )
+            if self._areas.children(names[0]):
+                raise DirectoryNotEmpty(f"{path} is not empty", remedy="Delete it recursively")
+        return names
 
     def _below(self, path: str, spot: Spot | None) -> list[Name]:
         if spot is None:
@@ -255,10 +266,16 @@ class StagingAreas:
         name = self._areas.at(spot)
         return [] if name is None else [name]
 
+    def check_rename(self, source: str, target: str) -> None:
+        """Raises NotSupported where a file would leave its area as a commit file."""
+        self._check_commits(target, self._leaving(self._at(source), self._spot(target)))
+
     def rename(self, source: str, target: str) -> None:
         """What is held at a path, to one where nothing is: a move within an area, or out of it.
-        Raises PathNotFound, AlreadyExists, Conflict, and what waiting for the store raises."""
+        Raises PathNotFound, AlreadyExists, NotSupported, Conflict, and what waiting for the store
+        raises."""
         spot, to = self._at(source), self._spot(target)
+        self._look_for(target, [inside for inside, _ in self._leaving(spot, to)])
         with self._areas.lock:
             name = self._areas.at(spot)
             if name is None:
@@ -267,8 +284,8 @@ class StagingAreas:
             if to is not None and self._stays(name, to):
                 self._record(self._areas.move(name, to))
                 return
-            found = self._areas.below(name) if name.is_dir else [("", name)]
-            files = [(inside, each) for inside, each in found if not each.is_dir]
+            files = self._files(name)
+            self._check_commits(target, files)
             made = self._leave(target, files, self._areas.drop(name))
         self._pending.committed(made)
         if not made:
@@ -298,6 +315,32 @@ class StagingAreas:
 
     # -- parts
 
+    def _leaving(self, spot: Spot, to: Spot | None) -> list[tuple[str, Name]]:
+        """What a rename would bring out of an area: files, and the names below that lead there."""
+        with self._areas.lock:
+            name = self._areas.at(spot)
+            if name is None or (to is not None and self._stays(name, to)):
+                return []
+            return self._files(name)
+
+    def _files(self, name: Name) -> list[tuple[str, Name]]:
+        found = self._areas.below(name) if name.is_dir else [("", name)]
+        return [(inside, each) for inside, each in found if not each.is_dir]
+
+    def _look_for(self, target: str, inside: Iterable[str]) -> None:
+        """Ask the store for what it was known to have below a path: it may have gone. A slow store
+        keeps no other job waiting."""
+        place = self._namespace.place(target)
+        for key in (f"{place.key}/{each}" for each in inside if each):
+            if self._pending.aliases.get(place.mount.place, key) is not None:
+                with suppress(PathNotFound):
+                    place.store.stat(key)
+
+    def _check_commits(self, target: str, files: Iterable[tuple[str, Name]]) -> None:
+        for inside, _ in files:
+            path = join(target, inside) if inside else target
+            check_no_commit(self._namespace.table.resolve(path).mount, path)
+
     def _leave(self, target: str, files: list[tuple[str, Name]], changes: Changes) -> list[Entry]:
         """Files become pending at and below a path, in one step; ``committed`` tells it then."""
         place, batch = self._namespace.place(target), new_id()
@@ -305,8 +348,6 @@ class StagingAreas:
         for inside, name in files:
             key = f"{place.key}/{inside}" if inside else place.key
             entry = name.entry(place.mount.path, place.mount.place, key)
-            if inside and self._pending.aliases.get(entry.place, key) is not None:
-                self._look(place.store.stat, key)  # it may be of a file that is gone
             entries.append(replace(entry, batch=batch, expect=ABSENT))
 
         def leave() -> list[Entry]:
@@ -315,13 +356,6 @@ class StagingAreas:
             return made
 
         return self._pending.commit(leave)
-
-    @staticmethod
-    def _look(stat: Callable[[str], object], key: str) -> None:
-        try:
-            stat(key)
-        except PathNotFound:
-            return
 
     def _drop(self, names: list[Name]) -> None:
         for name in names:

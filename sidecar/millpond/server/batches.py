@@ -135,11 +135,13 @@ class Batches:
     # Staging paths.
 
     def check(self, path: str) -> None:
-        """Whether a file may be begun there. Raises BatchEnded, InvalidPath, IsADirectory."""
+        """Whether a file may be begun there. Raises BatchEnded, InvalidPath, IsADirectory,
+        NotSupported for a commit file."""
         at = _staged(path)
         core.check_file(at, path)
         with self._open.use(at.batch, self._clock()) as found:
-            self._place(found, _goal(at))
+            goal = _goal(at)
+            writes.check_no_commit(self._place(found, goal).mount, goal)
 
     def stage(self, write: Write, taken: Taken) -> wire.FileInfo:
         """A file joins its batch. Raises BatchEnded, and what keeping its blocks raises."""

@@ -265,6 +265,8 @@ class Writing:
             at = self._found(target, force=not held)
         core.check_free(source, target, at)
         self._check_above(target, must=True)
+        if held:
+            self._areas.check_rename(source, target)
         if not held:
             self._rename_stored(source, target, directory=found.directory)
         elif found.directory and self._stored(source):
@@ -310,7 +312,7 @@ class Writing:
                 raise
         if held:
             with self._changing(path):
-                self._areas.delete(path)
+                self._areas.delete(path, recursive=request.recursive)
 
     def _delete_stored(self, path: str, *, recursive: bool) -> None:
         found = self._namespace.stat(path, force=True)

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from millpond.errors import AlreadyExists
+from millpond.errors import AlreadyExists, DirectoryNotEmpty, NotSupported
 from millpond.wire import millpond_pb2 as wire
 from tests.property.pending_site import MemoryStore, Node, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from millpond.under.base import ObjectStat
 
 HELD = "/m/_temporary/0"
 WAIT_S = 10.0
@@ -62,3 +64,85 @@ def test_a_name_taken_meanwhile_is_not_replaced(node: Node) -> None:
     assert listed(node) == ["a/sub/f", "b/g"]
     node.crash()
     assert listed(node) == ["a/sub/f", "b/g"]
+
+
+def test_a_directory_above_an_area_is_not_empty(node: Node) -> None:
+    def delete(path: str) -> None:
+        node.writing.delete(wire.DeleteRequest(path=path))
+
+    mkdirs(node, "/m/out/_temporary/0")
+    write(node, "/m/out/_temporary/0/f")
+    assert listed(node, "/m/out") == []
+    with pytest.raises(DirectoryNotEmpty, match="staging"):
+        delete("/m/out")
+    with pytest.raises(DirectoryNotEmpty):
+        delete("/m/out/_temporary")
+    assert listed(node, "/m/out/_temporary/0") == ["f"]
+    for path in ("/m/out/_temporary/0/f", "/m/out/_temporary/0"):
+        delete(path)
+    mkdirs(node, "/m/out/_temporary")
+    delete("/m/out/_temporary")
+    assert not node.exists("/m/out")
+
+
+def test_a_slow_store_keeps_no_other_job_waiting(node: Node) -> None:
+    """What is renamed to a key that was written here before: the store is asked for that."""
+    write(node, "/m/out/f")
+    node.persister.wake()
+    while node.persister.run_one():
+        pass
+    node.under.change("data/out/f", None)  # by another node
+    write(node, f"{HELD}/t/f")
+    asked: list[bool] = []
+    stat = node.under.stat
+
+    def slow(key: str) -> ObjectStat:
+        def other() -> None:
+            free = node.pending.areas.lock.acquire(timeout=0.5)
+            asked.append(free)
+            if free:
+                node.pending.areas.lock.release()
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        return stat(key)
+
+    node.under.stat = slow  # type: ignore[method-assign]
+    node.areas.rename(f"{HELD}/t", "/m/out")
+    assert asked
+    assert all(asked)
+    assert node.read("/m/out/f") == f"{HELD}/t/f".encode()
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("t/_delta_log/0.json", "table/_delta_log/0.json"),
+        ("t", "table/new"),
+        ("t/f", "table/CLAIM"),
+    ],
+)
+def test_no_file_leaves_staging_as_a_commit_file(node: Node, source: str, target: str) -> None:
+    node.namespace.add_mount(
+        "/n", "s3a://bucket/data",
+        {"write": "async", "commit_files": "**/_delta_log/*.json,**/CLAIM"}, check=False,
+    )  # fmt: skip
+    write(node, "/n/table/_delta_log/readme")
+    mkdirs(node, "/n/_temporary/0")
+    for path in ("t/_delta_log/0.json", "t/f"):
+        write(node, f"/n/_temporary/0/{path}")
+    with pytest.raises(NotSupported, match="commits by it"):
+        node.writing.rename(
+            wire.RenameRequest(source=f"/n/_temporary/0/{source}", target=f"/n/{target}")
+        )
+    assert listed(node, "/n/_temporary/0") == ["t/_delta_log/0.json", "t/f"]
+    assert listed(node, "/n/table") == ["_delta_log/readme"]
+
+
+def test_no_commit_file_joins_a_batch(node: Node) -> None:
+    batches = node.batches
+    batch = batches.begin(wire.BatchBeginRequest(path="/m/table"))
+    with pytest.raises(NotSupported, match="commits by it"):
+        node.begin(f"/m/table/{batch.staging}/0/_delta_log/0.json", overwrite=False)
+    batches.abort(wire.BatchAbortRequest(batch=batch.batch))

@@ -295,6 +295,18 @@ def check_free(source: str, target: str, found: FileInfo | None) -> None:
         )
 
 
+def check_no_commit(mount: Mount, path: str) -> None:
+    """Raises NotSupported for a commit file: what appears with others, or later in the store than
+    here, decides nothing."""
+    if mount.is_commit_file(path):
+        raise NotSupported(
+            f"{path} can't be made by a rename out of staging, or with a batch",
+            cause="a table format commits by it: it has to come after its data, as the first one",
+            remedy="Write it there, or rename it from outside of staging; or leave such names out "
+            "of the mount's commit_files",
+        )
+
+
 def unnamed(write: Write, files: Iterable[StagedFile]) -> Files:
     """Files of a write that its commit does not name."""
     kept = {f.name for f in files}
