@@ -97,7 +97,7 @@ def test_what_is_refused(site: WriteSite, client: LocalClient, out: str) -> None
         client.begin(f"{held}/f", overwrite=False)
     with pytest.raises(NotADirectory):
         client.begin(f"{held}/f/g")
-    with pytest.raises(NotADirectory):
+    with pytest.raises(AlreadyExists):
         client.mkdirs(f"{held}/f")
     with pytest.raises(DirectoryNotEmpty):
         client.delete(held)

@@ -203,7 +203,9 @@ def test_directories(site: WriteSite, mount: str) -> None:
     client.mkdirs(f"{mount}/dirs/a/b")
     assert client.stat(f"{mount}/dirs/a/b").directory
     site.write(f"{mount}/dirs/f", b"1")
-    for made in (f"{mount}/dirs/f", f"{mount}/dirs/f/below", f"{mount}/dirs/f/below/it"):
+    with pytest.raises(AlreadyExists):
+        client.mkdirs(f"{mount}/dirs/f")
+    for made in (f"{mount}/dirs/f/below", f"{mount}/dirs/f/below/it"):
         with pytest.raises(NotADirectory):
             client.mkdirs(made)
     with pytest.raises(NotADirectory):

@@ -60,7 +60,7 @@ def commands() -> list[str]:
     return found
 
 
-GROUPS = ("mount", "tpcds", "persist", "batch")
+GROUPS = ("mount", "tpcds", "persist", "batch", "retarget")
 
 
 @pytest.mark.parametrize("command", ["", *commands()])
