@@ -30,11 +30,9 @@ if TYPE_CHECKING:
     from millpond.namespace import Namespace
     from millpond.namespace.namespace import Place
     from millpond.namespace.pending.records import Entry
-    from millpond.under.base import Source
 
 log = logging.getLogger(__name__)
 LOCKS = 64
-COMPARE_BYTES = 4 << 20
 
 
 class CommitFiles:
@@ -92,11 +90,8 @@ class CommitFiles:
             left = old.store.stat(old.key)
         except PathNotFound:
             return True
-        pair = [
-            StoredSource(store, found.key, found.version, found.length)
-            for store, found in ((old.store, left), (new.store, at))
-        ]
-        if not _equal(*pair):
+        ours = StoredSource(old.store, left.key, left.version, left.length)
+        if not new.store.same_bytes(at, ours):
             return False
         try:
             old.store.delete(old.key)
@@ -131,12 +126,3 @@ class CommitFiles:
                 "sidecar alone, else two commits at once may both succeed, and one is lost",
                 path,
             )
-
-
-def _equal(one: Source, other: Source) -> bool:
-    if one.length != other.length:
-        return False
-    spans = [
-        (at, min(at + COMPARE_BYTES, one.length)) for at in range(0, one.length, COMPARE_BYTES)
-    ]
-    return all(one.read(*span) == other.read(*span) for span in spans)

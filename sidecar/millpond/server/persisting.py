@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 THREADS = 4
 COMPLETE_TRIES = 3
-COMPARE_BYTES = 4 << 20
 HOPELESS = (
     Conflict, Corrupt, DataLost, InvalidPath, IsADirectory, NotADirectory, NotSupported,
 )  # fmt: skip
@@ -308,7 +307,7 @@ class Persister:
         now = ABSENT if found is None else found.version
         again = now == expect
         if expect is None:
-            again = found is None or not self._is_ours(entry, store, found)
+            again = found is None or not store.same_bytes(found, self._pending.source(entry))
         if again:
             self._pending.advance(entry, State.DIRTY, entry.detail)
         else:
@@ -320,23 +319,9 @@ class Persister:
         """The store refused, or has something else: our own file, of a call whose answer was lost,
         or another's. Raises ``error`` then."""
         found = _found(store, entry.key)
-        if found is None or not self._is_ours(entry, store, found):
+        if found is None or not store.same_bytes(found, self._pending.source(entry)):
             raise error
         self._settle_put(entry, "" if found.weak else found.version, store)
-
-    def _is_ours(self, entry: Entry, store: UnderStore, found: ObjectStat) -> bool:
-        if found.length != entry.length:
-            return False
-        ours = self._pending.source(entry)
-        at = 0
-        if entry.length:
-            for part in store.read(entry.key, 0, entry.length, found.version):
-                for start in range(0, len(part), COMPARE_BYTES):
-                    piece = memoryview(part)[start : start + COMPARE_BYTES]
-                    if piece != ours.read(at, at + len(piece)):
-                        return False
-                    at += len(piece)
-        return True
 
 
 def _found(store: UnderStore, key: str) -> ObjectStat | None:

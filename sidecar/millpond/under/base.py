@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Buffer = bytes | memoryview
+COMPARE_BYTES = 4 << 20
 ABSENT = ""
 """As what ``put`` is to replace: nothing."""
 
@@ -232,6 +233,20 @@ class UnderStore(ABC):
         self.put(target, StoredSource(self, source, found.version, found.length), expect=ABSENT)
         with suppress(MillpondError):
             self.delete(source)
+
+    def same_bytes(self, found: ObjectStat, source: Source) -> bool:
+        """Whether a file that was found has what ``source`` has."""
+        if found.length != source.length:
+            return False
+        at = 0
+        if found.length:
+            for part in self.read(found.key, 0, found.length, found.version):
+                for start in range(0, len(part), COMPARE_BYTES):
+                    piece = memoryview(part)[start : start + COMPARE_BYTES]
+                    if piece != source.read(at, at + len(piece)):
+                        return False
+                    at += len(piece)
+        return True
 
     conditional: bool | None = True
     """Whether of several who put a file where there is to be none one alone succeeds, whoever they
