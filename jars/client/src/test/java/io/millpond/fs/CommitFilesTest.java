@@ -2,14 +2,20 @@ package io.millpond.fs;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.millpond.fs.local.Mount;
 import io.millpond.fs.local.Mounts;
+import io.millpond.fs.rpc.Changes;
+import io.millpond.fs.rpc.Counters;
+import io.millpond.fs.rpc.Endpoint;
+import io.millpond.fs.rpc.Sidecar;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.util.concurrent.TimeUnit;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Abortable;
 import org.apache.hadoop.fs.FSDataInputStream;
@@ -135,6 +141,26 @@ class CommitFilesTest {
         }
     }
 
+    private static final class Nobody implements Sidecar.Identity {
+        @Override
+        public void greeted() {}
+
+        @Override
+        public String name() {
+            return "test";
+        }
+
+        @Override
+        public byte[] bootId() {
+            return new byte[16];
+        }
+
+        @Override
+        public long monotonicNs() {
+            return System.nanoTime();
+        }
+    }
+
     private static java.nio.file.Path local(Path path) {
         return java.nio.file.Paths.get(path.toUri().getPath());
     }
@@ -157,6 +183,34 @@ class CommitFilesTest {
         rename();
         assertEquals(new String(DATA), new String(Files.readAllBytes(target)));
         assertFalse(Files.exists(local(source)));
+    }
+
+    /** What the sidecar said, or why it could not be asked, is not masked by what the store lacks. */
+    @Test
+    void whatItMustNotGoPastIsLookedAtBeforeTheStore() {
+        Sidecar sidecar =
+                new Sidecar(
+                        () -> new Endpoint(null, "127.0.0.1", 1, new byte[0], new byte[0]),
+                        new Nobody(),
+                        new Counters(),
+                        System::nanoTime,
+                        TimeUnit.SECONDS.toNanos(1),
+                        TimeUnit.SECONDS.toNanos(1));
+        NotAWriterException told = new NotAWriterException("no", "", "");
+        CommitFiles files =
+                new CommitFiles(
+                        null,
+                        new Changes(sidecar),
+                        (path, trouble) -> {
+                            if (path.equals("/m/v3.metadata.json")) {
+                                throw told;
+                            }
+                        });
+        assertSame(
+                told,
+                assertThrows(
+                        IOException.class,
+                        () -> files.rename("/m/a.metadata.json", "/m/v3.metadata.json")));
     }
 
     @Test
