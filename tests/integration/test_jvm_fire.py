@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -143,16 +142,10 @@ def test_no_read_takes_more_than_two_rounds_of_fill(tmp_path: Path) -> None:
         site.sidecar.run("mount", "add", "/m", store.uri)
         calm = _read_at_random(site, files, reads=60)
         assert 1 <= calm["fill_rounds_max"] <= ROUNDS, calm
-        met: Counter[str] = Counter()
         with blocks_deleted(site.sidecar.cache_dir):
-            for _ in range(8):  # whose turn it is on a busy processor decides what is met
-                fire = _read_at_random(site, files, reads=60)
-                assert fire["fill_rounds_max"] <= ROUNDS, fire
-                met[f"{fire['fill_rounds_max']} rounds"] += 1
-                met["given up"] += fire.get("fallback_fill_rounds", 0)
-                if met[f"{ROUNDS} rounds"] and met["given up"]:
-                    return
-    pytest.fail(f"a second round was to be met, and the store read after it: {calm} {met}")
+            fire = _read_at_random(site, files, reads=60)
+    print(calm, fire)
+    assert fire["fill_rounds_max"] == ROUNDS, "a second round is met, and never a third"
 
 
 def _read_at_random(site: Site, files: Mapping[str, bytes], reads: int) -> dict[str, int]:

@@ -131,9 +131,12 @@ def test_misses_are_counted_by_why_a_block_was_not_here(sidecar: LoopSidecar) ->
     [gone] = [name for name, place in places.items() if not place.exists()]
     fill(sidecar, gone)
     assert reasons() == {"never_read": 4, "evicted": 1}
+    while not places[gone].exists():  # another may have been chosen to go, or this one
+        fill(sidecar, gone)
     sidecar.control.evict(f"/data/{gone}")
     fill(sidecar, gone)
-    assert reasons() == {"never_read": 4, "evicted": 1, "dropped": 1}
+    assert reasons()["never_read"] == 4
+    assert reasons()["dropped"] == 1
     assert sum(reasons().values()) == told(sidecar, "miss_reads")
 
 
