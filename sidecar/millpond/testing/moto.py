@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from typing import Self
 
-from millpond.errors import StoreUnavailable
 from millpond.testing.s3_admin import S3Admin
 from millpond.testing.s3_gateway import free_port
 from millpond.testing.service import Service
@@ -33,16 +31,9 @@ class MotoServer(S3Admin, Service):
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self.endpoint = f"http://127.0.0.1:{port}"
-        until_s = time.monotonic() + _START_S
         try:
-            while True:
-                try:
-                    self.buckets()
-                    return self
-                except StoreUnavailable:
-                    if self._process.poll() is not None or time.monotonic() > until_s:
-                        raise
-                    time.sleep(0.05)
+            self.await_answer(self._process, _START_S)
+            return self
         except BaseException:
             self.stop()
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from millpond.under import s3_options
 from millpond.under.s3_wire import S3Wire
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Mapping
 
 _READY_ATTEMPTS = 20
@@ -37,6 +39,19 @@ class S3Admin:
     def buckets(self) -> list[str]:
         document = self._wire("").send("GET", "", {}).document()
         return [e.text or "" for e in ET.fromstring(document).iterfind(".//{*}Bucket/{*}Name")]
+
+    def await_answer(self, process: subprocess.Popen[bytes], within_s: float) -> None:
+        """Until the server answers a signed request: listening comes before serving. Raises
+        StoreUnavailable where its process ends, or that takes too long."""
+        until_s = time.monotonic() + within_s
+        while True:
+            try:
+                self.buckets()
+                return
+            except StoreUnavailable:
+                if process.poll() is not None or time.monotonic() > until_s:
+                    raise
+                time.sleep(0.05)
 
     def make_bucket(self, name: str) -> str:
         """Create it unless it is there; returns the name."""

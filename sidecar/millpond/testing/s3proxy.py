@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from pathlib import Path
 from typing import Self
 
@@ -60,16 +59,12 @@ class S3Proxy(S3Admin, Service):
                  "--properties", str(properties)],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=self._directory,
             )  # fmt: skip
-        until_s = time.monotonic() + _START_S
         try:
-            while True:
-                try:
-                    self.buckets()
-                    return self
-                except StoreUnavailable:
-                    if self._process.poll() is not None or time.monotonic() > until_s:
-                        raise trouble(log, "S3Proxy did not start") from None
-                    time.sleep(0.05)
+            self.await_answer(self._process, _START_S)
+            return self
+        except StoreUnavailable:
+            self.stop()
+            raise trouble(log, "S3Proxy did not start") from None
         except BaseException:
             self.stop()
             raise
