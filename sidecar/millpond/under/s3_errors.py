@@ -42,8 +42,14 @@ def shown(bucket: str, key: str) -> str:
     return one_line(f"s3://{bucket}/{key}")
 
 
-def refusal(status: int, code: str, region: str, *, bucket: str, key: str) -> MillpondError:
-    """The error for an HTTP status and S3 code. Names bucket and key, never a header."""
+def refusal(
+    status: int, code: str, region: str, *, bucket: str, key: str, makes: bool = False
+) -> MillpondError:
+    """The error for an HTTP status and S3 code. Names bucket and key, never a header.
+
+    ``makes``: the request needs no object to be there. A gateway on a file system that says there
+    is none has met a directory that just went; it is no word about what others wrote.
+    """
     what = shown(bucket, key)
     said = f"HTTP {status} {code}".rstrip()
     if status in (301, 307, 308) or (region and code == "AuthorizationHeaderMalformed"):
@@ -54,7 +60,7 @@ def refusal(status: int, code: str, region: str, *, bucket: str, key: str) -> Mi
         )
     if status == 501:
         return NotSupported(f"the store can't do what was asked for {what}", cause=said)
-    if status in (408, 429) or status >= 500 or code in _BUSY:
+    if status in (408, 429) or status >= 500 or code in _BUSY or (makes and code == "NoSuchKey"):
         return StoreUnavailable(f"the store did not serve {what}", cause=said)
     if code == "NoSuchBucket":
         return PathNotFound(f"bucket {bucket} does not exist", cause=said)

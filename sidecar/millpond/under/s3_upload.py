@@ -90,6 +90,8 @@ class S3Upload(Upload):
             return etag
         if expect is None or isinstance(refused, Conflict):
             raise refused
+        if expect == ABSENT and isinstance(refused, PathNotFound):
+            raise refused  # the bucket or the parts: whoever was faster left an object
         raise store._conflict(self.key, None) from refused
 
 

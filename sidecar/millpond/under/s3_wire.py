@@ -37,6 +37,8 @@ _MAX_IDLE = 64
 _MAX_DOCUMENT_BYTES = 16 << 20
 _BUFFERED_BYTES = io.DEFAULT_BUFFER_SIZE
 _NETWORK = (OSError, http.client.HTTPException)
+_OF_WHAT_IS_THERE = frozenset({"if-match", "x-amz-copy-source"})
+"""A PUT with one of these needs an object."""
 
 
 class Answer:
@@ -176,7 +178,8 @@ class S3Wire:
             answer = self._exchange(signed_with, method, target, headers or {}, body)
             if 200 <= answer.status < 300:
                 return answer
-            refusal = self._refusal(signed_with, answer, method, target, key)
+            makes = method == "PUT" and not _OF_WHAT_IS_THERE & {n.lower() for n in headers or ()}
+            refusal = self._refusal(signed_with, answer, method, target, key, makes=makes)
             renewed = isinstance(refusal, PermissionDenied) and self._signer.renewed(signed_with)
             if not renewed:
                 raise refusal
@@ -203,7 +206,14 @@ class S3Wire:
             raise self.unreachable(e) from None
 
     def _refusal(
-        self, credentials: Credentials | None, answer: Answer, method: str, target: str, key: str
+        self,
+        credentials: Credentials | None,
+        answer: Answer,
+        method: str,
+        target: str,
+        key: str,
+        *,
+        makes: bool,
     ) -> MillpondError:
         region = answer.header("x-amz-bucket-region") or ""
         status, code, named = answer.status, "", ""
@@ -216,7 +226,9 @@ class S3Wire:
             if said.status == status:
                 code, named = s3_errors.error_code(said.document())
             said.close()
-        return s3_errors.refusal(status, code, named or region, bucket=self._bucket, key=key)
+        return s3_errors.refusal(
+            status, code, named or region, bucket=self._bucket, key=key, makes=makes
+        )
 
     def close(self) -> None:
         with self._lock:

@@ -150,6 +150,15 @@ def test_error_classes(status: int, code: str, expected: type[MillpondError]) ->
     assert "\n" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("code", "expected"), [("NoSuchKey", StoreUnavailable), ("NoSuchBucket", PathNotFound)]
+)
+def test_a_store_that_can_not_make_an_object_says_nothing_of_another(
+    code: str, expected: type[MillpondError]
+) -> None:
+    assert type(s3_errors.refusal(404, code, "", bucket="b", key="k", makes=True)) is expected
+
+
 @pytest.mark.parametrize("path_style", ["true", "false"])
 def test_a_store_that_is_not_there_is_named(path_style: str) -> None:
     with socket.socket() as taken:  # bound, never listening: connecting is refused
