@@ -196,6 +196,7 @@ def test_a_rename_whose_answer_was_lost_is_asked_for_again(sites: list[Site]) ->
     put(site, "v2.metadata.json", b"mine, too")
     site.client.rename(two, second, again=True)  # but for the end
     site.write(two, b"not mine")
+    site.sidecar.control.persist_wait("/")  # else it is not there for the other node
     with pytest.raises(AlreadyExists):
         other.client.rename(two, second, again=True)
     site.client.rename(two, site.metadata("v3.metadata.json"), again=True)  # it had not
