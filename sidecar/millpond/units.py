@@ -25,6 +25,12 @@ def parse_duration_ms(text: str) -> int:
     return _parse(text, _DURATIONS_MS, "a duration such as 250ms, 30s or 2h")
 
 
+def lacks_unit(text: str) -> bool:
+    """Whether a duration is a bare number other than 0: a person who writes 30 means seconds."""
+    match = _NUMBER.match(text.strip().lower())
+    return match is not None and not match[2] and float(match[1]) != 0
+
+
 def _parse(text: str, units: dict[str, int], wanted: str) -> int:
     match = _NUMBER.match(text.strip().lower())
     if match is None or match[2] not in units:

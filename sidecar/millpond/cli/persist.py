@@ -9,7 +9,7 @@ import typer
 from millpond.cli.link import CacheDir, Config, control, load_settings
 from millpond.cli.output import EXIT_ERROR, Json, Mode, note, print_json, print_table, when
 from millpond.errors import InvalidRequest
-from millpond.units import format_size, parse_duration_ms
+from millpond.units import format_size, lacks_unit, parse_duration_ms
 
 if TYPE_CHECKING:
     from millpond.wire import pending_pb2 as wire
@@ -56,6 +56,8 @@ def persist_wait(
     After this the data is safe without this node, and readers elsewhere see it.
     """
     try:
+        if lacks_unit(timeout):
+            raise ValueError(f"a number with its unit, {timeout}s")
         timeout_s = parse_duration_ms(timeout) / 1000
     except ValueError as e:
         raise InvalidRequest(f"--timeout is {timeout!r}", cause=f"allowed: {e}") from None

@@ -25,7 +25,7 @@ from millpond.namespace.mounts import (
     check_new,
     direct_conf,
 )
-from millpond.namespace.options import MountOptions, parse_options
+from millpond.namespace.options import MountOptions, check_units, parse_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -105,6 +105,7 @@ class Mounts:
         """
         path, uri = check_path(path), canonical_uri(store_uri)
         check_new(self.table, path, uri)
+        check_units(path, options)
         self._parse(path, options)
         store, prefix = self._open(path, uri, options)
         try:

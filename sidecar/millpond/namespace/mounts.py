@@ -274,6 +274,12 @@ def canonical_uri(uri: str) -> str:
     if scheme in ("s3", "s3n"):
         scheme = "s3a"
     if scheme == "file":
+        if not rest.startswith("/"):
+            raise InvalidSetting(
+                f"{uri!r} is no local folder",
+                cause=f"{rest.partition('/')[0]!r} stands where a host does",
+                remedy="Write file:///directory with three slashes",
+            )
         rest = check_path(rest)
     root, _, prefix = rest.partition("/")
     prefix = prefix.rstrip("/")

@@ -12,7 +12,13 @@ from millpond.model.admission import Admission, parse_rules
 from millpond.model.globs import glob_pattern
 from millpond.namespace.pending.areas import StagingGlobs
 from millpond.store.parts import NO_LIMITS, Limits
-from millpond.units import format_duration_ms, format_size, parse_duration_ms, parse_size
+from millpond.units import (
+    format_duration_ms,
+    format_size,
+    lacks_unit,
+    parse_duration_ms,
+    parse_size,
+)
 from millpond.wire import millpond_pb2 as wire
 
 if TYPE_CHECKING:
@@ -184,6 +190,17 @@ def parse_options(
 
 def _globs(text: str) -> tuple[str, ...]:
     return tuple(glob for each in text.split(",") if (glob := each.strip()))
+
+
+def check_units(path: str, options: Mapping[str, str]) -> None:
+    """Refuse a duration without its unit: 30 for 30 s would be 30 ms.
+
+    For mounts that are made now; one that stands keeps the meaning it has.
+    """
+    for name in ("freshness", "list_freshness", "ttl"):
+        text = options.get(name, "").strip()
+        if lacks_unit(text):
+            raise _bad_option(path, name, text, f"a number with its unit, {text}s or {text}ms")
 
 
 def _bad_option(path: str, name: str, value: str, allowed: str) -> InvalidSetting:

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 
 from millpond.errors import (
     FileChanged,
+    InvalidPath,
     InvalidSetting,
     MillpondError,
     NotSupported,
@@ -21,6 +22,10 @@ _BUSY = frozenset(
     {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling",
      "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "OperationAborted",
      "ConditionalRequestConflict"}
+)  # fmt: skip
+_NO_NAME = frozenset(
+    {"KeyTooLongError", "InvalidURI", "InvalidBucketName", "InvalidObjectName",
+     "XMinioInvalidObjectName", "XMinioInvalidResourceName", "XMinioInvalidObjectNamePrefixSlash"}
 )  # fmt: skip
 _REFUSED = frozenset(
     {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthorizationHeaderMalformed",
@@ -83,6 +88,11 @@ def refusal(
             cause=said,
             remedy="Check the mount's credentials and their policy",
         )
+    if code in _NO_NAME:
+        return InvalidPath(
+            f"the store has no place for {what}", cause=said, remedy="Name it without what this "
+            "store refuses: an empty or relative segment, too many bytes",
+        )  # fmt: skip
     if status in (412, 416):
         return FileChanged(f"{what} has changed since it was opened", cause=said)
     return StoreAnswerInvalid(f"the store answered {what} with something else", cause=said)

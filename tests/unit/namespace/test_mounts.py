@@ -18,7 +18,7 @@ from millpond.namespace.mounts import (
     describe,
     direct_conf,
 )
-from millpond.namespace.options import Writers, parse_options
+from millpond.namespace.options import Writers, check_units, parse_options
 from millpond.namespace.places import split, stamp_path
 
 VECTORS = json.loads((Path(__file__).parents[2] / "contract/vectors/mounts.json").read_text())
@@ -85,6 +85,8 @@ def test_a_uri_needs_a_scheme_and_a_file_uri_an_absolute_path() -> None:
         canonical_uri("bucket/prefix")
     with pytest.raises(InvalidPath):
         canonical_uri("file:///a/../b")
+    with pytest.raises(InvalidSetting, match=r"'host' stands where a host does.*three slashes"):
+        canonical_uri("file://host/data")
 
 
 def test_options_and_their_defaults() -> None:
@@ -108,6 +110,15 @@ def test_options_and_their_defaults() -> None:
 def test_bad_options_are_named(name: str, value: str) -> None:
     with pytest.raises(InvalidSetting, match=f"option {name} of mount /m"):
         parse_options("/m", {name: value}, freshness_ms=0, list_freshness_ms=0)
+
+
+@pytest.mark.parametrize("name", ["freshness", "list_freshness", "ttl"])
+def test_a_new_mount_s_durations_have_their_unit(name: str) -> None:
+    for good in ("0", "30s", "1.5h", ""):
+        check_units("/m", {name: good})
+    for bad in ("30", " 5 ", "1.5"):
+        with pytest.raises(InvalidSetting, match=rf"option {name} of mount /m.*{bad.strip()}s or"):
+            check_units("/m", {name: bad})
 
 
 def test_no_secret_is_shown() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from millpond.errors import (
     FileChanged,
+    InvalidPath,
     InvalidSetting,
     MillpondError,
     NotSupported,
@@ -141,6 +142,7 @@ def test_no_credentials_says_where_it_looked(
         (416, "InvalidRange", FileChanged), (503, "SlowDown", StoreUnavailable),
         (500, "", StoreUnavailable), (429, "", StoreUnavailable),
         (400, "RequestTimeout", StoreUnavailable), (301, "PermanentRedirect", InvalidSetting),
+        (400, "KeyTooLongError", InvalidPath), (400, "XMinioInvalidObjectName", InvalidPath),
         (418, "", StoreAnswerInvalid), (501, "NotImplemented", NotSupported),
     ],
 )  # fmt: skip
