@@ -348,6 +348,8 @@ class PendingAgainstModel(RuleBasedStateMachine):
         if how == "discard":
             self.discarded.add(stuck.version)
             pending.discard(stuck)
+            [given_up] = [c for c in self.local[key] if c.seq == stuck.seq]
+            self.not_seen(key, given_up.first)
             commits = [c for c in self.local[key] if c.seq != stuck.seq]
             self.local[key] = commits
             if not commits:
@@ -356,6 +358,13 @@ class PendingAgainstModel(RuleBasedStateMachine):
             pending.retry(stuck, overwrite=how == "overwrite")
             if how == "overwrite":
                 self.by_hand.add(stuck.key)
+
+    def not_seen(self, key: str, first: int) -> None:
+        """What is staged was made on top of what hid the store since then."""
+        for begun in self.open.values():
+            for (name, attempt), (data, made, since) in begun.files.items():
+                if name == key:
+                    begun.files[name, attempt] = (data, made, min(since, first))
 
     # -- what holds
 
