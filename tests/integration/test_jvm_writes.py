@@ -130,7 +130,8 @@ def text(jvm: Probe, uri: str) -> bytes | None:
     [
         ("s3a", SUBCLASSES, "3.5.0"), ("hdfs", SUBCLASSES, "3.5.0"),
         pytest.param("s3a", WRAPPER, "3.5.0", marks=pytest.mark.full),
-        ("s3a", SUBCLASSES | ONE_BY_ONE, "3.4.1"), ("hdfs", SUBCLASSES, "3.4.1"),
+        ("s3a", SUBCLASSES | ONE_BY_ONE, "3.4.1"),
+        pytest.param("hdfs", SUBCLASSES, "3.4.1", marks=pytest.mark.full),
     ],
     ids=["s3a-3.5", "hdfs-3.5", "delegate-3.5", "s3a-3.4", "hdfs-3.4"],
 )  # fmt: skip

@@ -111,7 +111,9 @@ def test_what_a_session_overwrites_it_reads_at_once(transparent: Transparent, sc
     assert seen == [[f"version {n}"] for n in (0, 1, 2, 3, 4, 5, 5)]
 
 
-@pytest.mark.parametrize("committer", ["magic", "directory", "partitioned"])
+@pytest.mark.parametrize(
+    "committer", ["magic", "directory", pytest.param("partitioned", marks=pytest.mark.full)]
+)
 def test_s3a_committers_work(transparent: Transparent, committer: str) -> None:
     """The second job overwrites files that are cached, by others of the same names and lengths."""
     directory = transparent.uri("s3a", f"committed-{committer}")
