@@ -101,6 +101,7 @@ PENDING_HELD = _declare(
 PENDING_CONFLICTS = _declare(
     "pending_conflicts", "gauge", "Pending changes that wait for a person: `millpond persist ls`."
 )
+KEPT_BYTES = _declare("kept_bytes", "gauge", "Bytes of files that no store gets (type `cache`).")
 WRITTEN_BYTES = _declare("written_bytes_total", "counter", "Bytes of the files that were written.")
 BATCHES = _declare("batches_total", "counter", "Batches that ended, by outcome.", "outcome")
 BAD_PAGES = _declare(

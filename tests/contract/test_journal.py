@@ -156,6 +156,34 @@ class JournalContract(ABC):
         [second] = journal.record([put("a", expect="v0", strict=False)])
         assert second.expect == first.version
 
+    def test_what_is_kept_leaves_only_as_a_whole(self, journal: Journal) -> None:
+        [dirty] = journal.record([put("a")])
+        [kept] = journal.record([put("a", expect="v0", strict=False, state=State.KEPT)])
+        assert (kept.state, kept.expect) == (State.KEPT, dirty.version)
+        [later] = journal.record([put("a", expect=kept.version)])
+        assert journal.forgo([dirty.seq, kept.seq]) == [kept]
+        assert journal.forgo([kept.seq]) == []
+        assert self.open().load().entries == [dirty, replace(later, expect=dirty.version)]
+
+    def test_what_is_kept_moves(self, journal: Journal) -> None:
+        [one] = journal.record([put("a/x", expect="v1", state=State.KEPT)])
+        [two] = journal.record([put("a/y", state=State.KEPT)])
+        [other] = journal.record([put("b/y")])
+        with pytest.raises(Conflict):
+            journal.move({one.seq: "b/x", two.seq: "b/y"})
+        assert self.open().load().entries == [one, two, other]
+        assert journal.move({one.seq: "c/x", other.seq: "c/y"}) == [one]
+        moved = replace(one, key="c/x", expect=ABSENT)
+        assert self.open().load().entries == [moved, two, other]
+
+    def test_a_batch_may_be_kept(self, journal: Journal) -> None:
+        batch = Batch(new_id(), "/m", "cache")
+        journal.begin(batch)
+        journal.stage(batch.id, [put("a")])
+        made = journal.commit(batch.id, None, [removal("b", "v1")])
+        assert [e.state for e in made] == [State.KEPT, State.KEPT]
+        assert journal.commit(batch.id, None) == made
+
     def test_staged_files_are_taken_out(self, journal: Journal, batch: str) -> None:
         one, two = journal.stage(batch, [put("a"), put("b")])
         [other] = journal.record([put("c")])

@@ -211,6 +211,7 @@ def _describe(mount: wire.Mount) -> dict[str, object]:
             WriteTypes.parse(",".join(mount.control.write)),
             tuple(mount.commit_files),
             Writers(tuple(mount.control.writers)),
+            cache_ttl_ms=mount.control.cache_ttl_ms,
         )
     )  # fmt: skip
     return {**shown, "direct_conf": dict(mount.direct_conf)}

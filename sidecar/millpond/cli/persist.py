@@ -36,7 +36,8 @@ def persist_ls(
     """List what waits for its store, how far each is, and why one does not get on.
 
     dirty, uploading and completing end by themselves. A conflict waits for you: the store has
-    something else than what was to be replaced. Both are kept; `persist retry` ends it.
+    something else than what was to be replaced. Both are kept; `persist retry` ends it. What is
+    kept (write type cache) waits for nothing: no store gets it, and it expires.
     """
     with control(load_settings(cache_dir, config)) as sidecar:
         reply = sidecar.persists(path, limit=limit)
@@ -160,31 +161,37 @@ def _show(reply: wire.PersistsReply) -> None:
                 "files": reply.files,
                 "bytes": reply.bytes,
                 "conflicts": reply.conflicts,
+                "kept": reply.kept,
             }
         )
         return
     _table(list(reply.entries))
     more = f", {len(reply.entries)} shown" if len(reply.entries) < reply.files else ""
+    kept = f", {reply.kept} kept here" if reply.kept else ""
     note(
-        f"{reply.files} changes wait for their store, {format_size(reply.bytes)}; "
-        f"{reply.conflicts} in conflict{more}."
+        f"{reply.files - reply.kept} changes wait for their store{kept}, "
+        f"{format_size(reply.bytes)}; {reply.conflicts} in conflict{more}."
     )
 
 
 def _table(entries: list[wire.PersistInfo]) -> None:
     rows = [
-        [e.state, "delete" if e.removal else format_size(e.length), e.path, e.detail]
+        [e.state, "delete" if e.removal else format_size(e.length), e.path, _why(e)]
         for e in entries
     ]
     if rows:
         print_table(["STATE", "BYTES", "PATH", "WHY"], rows, right=["BYTES"])
 
 
+def _why(entry: wire.PersistInfo) -> str:
+    return f"expires {when(entry.expires_ms)}" if entry.expires_ms else entry.detail
+
+
 def _entry(entry: wire.PersistInfo) -> dict[str, object]:
     return {
         "path": entry.path, "state": entry.state, "removal": entry.removal,
         "length": entry.length, "batch": entry.batch, "detail": entry.detail,
-        "committed_ms": entry.committed_ms,
+        "committed_ms": entry.committed_ms, "expires_ms": entry.expires_ms or None,
     }  # fmt: skip
 
 

@@ -77,6 +77,10 @@ class ClientMount:
     def is_immutable(self, path: str) -> bool:
         return self._immutable.match(self.below(path))
 
+    def keeps(self, path: str) -> bool:
+        """Whether no store gets a file at a path, its writer saying nothing."""
+        return Globs(self.wire.kept).match(self.below(path))
+
     def is_commit_file(self, path: str) -> bool:
         """Whether a table format commits by this file."""
         return commit_files(tuple(self.wire.commit_files)).match(self.below(path))

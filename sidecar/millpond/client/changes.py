@@ -38,7 +38,7 @@ T = TypeVar("T")
 SILENCE_S = 10.0
 """A change takes as long as the store does: by then it may have been done."""
 COPY_BYTES = 8 << 20
-WRITE_TYPES = ("through", "async", "around")
+WRITE_TYPES = ("through", "async", "cache", "around")
 """When a file that is closed is written: as the mount's option ``write`` has them."""
 
 
@@ -281,12 +281,20 @@ def check_write_type(name: str) -> None:
         )
 
 
+def check_stored(fs: Changes, path: str, write_type: str) -> None:
+    """Raises PendingUnreachable for a file that no store is to get: only the sidecar keeps it."""
+    process = fs.here()
+    if write_type == "cache" or (not write_type and process.dir.mount(path).keeps(path)):
+        raise unreachable(path, SidecarUnavailable("write type cache is kept by the sidecar"))
+
+
 def _writer(
     fs: Changes, path: str, overwrite: bool, write_type: str
 ) -> StagedWriter | DirectWriter:
     client = fs.connected()
     if client is None:
         store, key = fs.store_of(path)
+        check_stored(fs, path, write_type)
         return DirectWriter(store, key, path, overwrite=overwrite)
     try:
         return StagedWriter(
@@ -296,6 +304,7 @@ def _writer(
         client.close()
         fs.as_oneself(path, e)
         store, key = fs.store_of(path)
+        check_stored(fs, path, write_type)
         return DirectWriter(store, key, path, overwrite=overwrite)
     except BaseException:
         client.close()

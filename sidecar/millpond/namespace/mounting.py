@@ -248,6 +248,7 @@ def mount_of(row: MountRow, freshness_ms: int, list_freshness_ms: int) -> Mount:
         commit_files=said.commit_files,
         writers=said.writers,
         staging=said.staging,
+        cache_ttl_ms=said.cache_ttl_ms,
         direct_conf=direct_conf(row.store_uri, row.root, row.options),
         options=row.options,
     )

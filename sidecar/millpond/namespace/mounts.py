@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from millpond.errors import InvalidSetting, MountConflict, MountNotFound
 from millpond.model.globs import COMMIT_FILES, Globs, commit_files
 from millpond.model.paths import check_path, join, parent, store_path
-from millpond.namespace.options import TRUTH, CacheControl, Writers, WriteTypes
+from millpond.namespace.options import CACHE, CACHE_TTL_MS, TRUTH, CacheControl, Writers, WriteTypes
 from millpond.namespace.pending.areas import Spot, StagingGlobs
 from millpond.store.parts import NO_LIMITS
 from millpond.units import format_duration_ms
@@ -50,6 +50,7 @@ class Mount:
     """Globs below the mount, instead of ``COMMIT_FILES``."""
     writers: Writers = field(default_factory=Writers)
     staging: StagingGlobs = field(default_factory=StagingGlobs)
+    cache_ttl_ms: int = CACHE_TTL_MS
     direct_conf: Mapping[str, str] = field(default_factory=dict, hash=False)
     options: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
     """As given, secrets included: never shown, see ``shown_options``."""
@@ -125,12 +126,14 @@ class Mount:
         control = self.control.to_wire()
         control.write.extend(self.writes.texts())
         control.writers.extend(self.writers.names)
+        control.cache_ttl_ms = self.cache_ttl_ms
         return wire.Mount(
             path=self.path, store_uri=self.store_uri, store_id=self.store_id, root=self.root,
             prefix=self.prefix, read_only=self.read_only, freshness_ms=self.freshness_ms,
             list_freshness_ms=self.list_freshness_ms, immutable=self.immutable,
             direct_conf=dict(self.direct_conf), control=control,
             pending=pending, held=held, commit_files=self.commit_files or COMMIT_FILES,
+            kept=self.writes.globs(CACHE),
         )  # fmt: skip
 
 
@@ -311,6 +314,7 @@ def describe(mount: Mount) -> dict[str, object]:
         "commit_files": list(mount.commit_files or COMMIT_FILES),
         "writers": list(mount.writers.names),
         "staging": list(mount.staging.globs),
+        "cache_ttl": format_duration_ms(mount.cache_ttl_ms),
         **mount.control.describe(),
     }
 

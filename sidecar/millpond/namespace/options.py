@@ -29,15 +29,19 @@ if TYPE_CHECKING:
 
 OPTIONS = (
     "freshness", "list_freshness", "immutable", "read_only", "admission", "ttl", "quota", "reserve",
-    "write", "commit_files", "writers", "staging",
+    "write", "commit_files", "writers", "staging", "cache_ttl",
 )  # fmt: skip
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 _WRITER = re.compile(r"\*|@?[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
-THROUGH, ASYNC, AROUND = "through", "async", "around"
-"""Written to the store before it is acknowledged; after; and to the store alone."""
-WRITE_TYPES = (THROUGH, ASYNC, AROUND)
+THROUGH, ASYNC, CACHE, AROUND = "through", "async", "cache", "around"
+"""Written to the store before it is acknowledged; after; never; and to the store alone."""
+WRITE_TYPES = (THROUGH, ASYNC, CACHE, AROUND)
+HERE_FIRST = (ASYNC, CACHE)
+"""Acknowledged when it is durable on this node."""
+CACHE_TTL_MS = 24 * 3_600_000
+"""How long a file of write type ``cache`` is kept, where its mount does not say."""
 
 
 def check_write_type(text: str) -> str:
@@ -63,6 +67,10 @@ class WriteTypes:
     @cached_property
     def _patterns(self) -> list[tuple[str, re.Pattern[str] | None]]:
         return [(t, None if g is None else re.compile(glob_pattern(g))) for t, g in self.rules]
+
+    def globs(self, write_type: str) -> list[str]:
+        """Those of a write type: what matches one may still be of a rule before it."""
+        return ["**" if g is None else g for t, g in self.rules if t == write_type]
 
     def texts(self) -> list[str]:
         return [t if glob is None else f"{t}:{glob}" for t, glob in self.rules]
@@ -146,6 +154,7 @@ class MountOptions:
     commit_files: tuple[str, ...]
     writers: Writers
     staging: StagingGlobs
+    cache_ttl_ms: int
     store: dict[str, str]
 
 
@@ -184,6 +193,7 @@ def parse_options(
         _globs(options.get("commit_files", "")),
         said("writers", Writers.parse, Writers()),
         said("staging", StagingGlobs.parse, StagingGlobs()),
+        said("cache_ttl", parse_duration_ms, CACHE_TTL_MS),
         {k: v for k, v in options.items() if k not in OPTIONS},
     )
 

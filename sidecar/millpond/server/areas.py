@@ -23,9 +23,9 @@ from millpond.errors import (
     PathNotFound,
 )
 from millpond.model.paths import file_id, join, parent
-from millpond.namespace.options import AROUND, ASYNC
+from millpond.namespace.options import AROUND, CACHE, HERE_FIRST, THROUGH
 from millpond.namespace.pending.areas import DEPTH, Changes, Spot
-from millpond.namespace.pending.records import new_id
+from millpond.namespace.pending.records import State, new_id
 from millpond.namespace.pending.view import Snapshot, merged
 from millpond.namespace.places import At, cacheable
 from millpond.server.core.writes import check_free, check_no_commit
@@ -291,7 +291,7 @@ class StagingAreas:
         if not made:
             place = self._namespace.place(target)
             place.store.mkdirs(place.key)
-        waited = [e for e in made if self._waits(e)]
+        waited = [e for e in made if self._write_type(e) not in HERE_FIRST]
         if waited:
             self._await_store(waited)
 
@@ -348,7 +348,9 @@ class StagingAreas:
         for inside, name in files:
             key = f"{place.key}/{inside}" if inside else place.key
             entry = name.entry(place.mount.path, place.mount.place, key)
-            entries.append(replace(entry, batch=batch, expect=ABSENT))
+            cached = self._write_type(entry) == CACHE
+            state = State.KEPT if cached else State.STAGED
+            entries.append(replace(entry, batch=batch, expect=ABSENT, state=state))
 
         def leave() -> list[Entry]:
             made = self._pending.journal.record(entries, changes)
@@ -383,10 +385,10 @@ class StagingAreas:
         above = Spot(to.mount, to.place, to.top, to.names[:-1])
         return self._areas.held(above) or (name.held and len(to.names) <= DEPTH)
 
-    def _waits(self, entry: Entry) -> bool:
+    def _write_type(self, entry: Entry) -> str:
         mount = self._namespace.table.find(entry.mount)
         path = mount.path_of(entry.key) if mount is not None else None
-        return mount is None or path is None or mount.write_type(path) != ASYNC
+        return THROUGH if mount is None or path is None else mount.write_type(path)
 
     def _touch(self, spot: Spot) -> None:
         top = self._areas.at(Spot(spot.mount, spot.place, spot.top, ()))

@@ -24,7 +24,7 @@ from millpond.errors import (
     PathNotFound,
 )
 from millpond.model.paths import STAGING, Staged, check_path, staged
-from millpond.namespace.options import ASYNC, THROUGH
+from millpond.namespace.options import HERE_FIRST, THROUGH
 from millpond.namespace.pending.records import (
     Batch,
     BatchState,
@@ -228,11 +228,11 @@ class Batches:
 
     def _write_type(self, mount: Mount, path: str, asked: str) -> str:
         write_type = asked or mount.write_type(path)
-        if write_type not in (THROUGH, ASYNC):
+        if write_type != THROUGH and write_type not in HERE_FIRST:
             raise NotSupported(
                 f"a batch in {mount.path} under write type {write_type!r}",
                 cause="what is not kept here can't become visible in one step",
-                remedy="Write it under through or async",
+                remedy="Write it under through, async or cache",
             )
         return write_type
 
@@ -255,10 +255,11 @@ class Batches:
 
     def _there(self, found: core.OpenBatch, place: Place, *, recursive: bool) -> list[Entry]:
         """What is at or below a place now, each as its removal."""
+        now_ms = time.time_ns() // 1_000_000
         return [
             Entry(
                 found.batch.id, place.mount.path, place.mount.place, each.key, Op.DELETE,
-                expect=each.version, attempt=core.REMOVALS,
+                mtime_ms=now_ms, expect=each.version, attempt=core.REMOVALS,
             )
             for each in _files(place, recursive=recursive)
         ]  # fmt: skip

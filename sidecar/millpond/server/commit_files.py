@@ -19,9 +19,10 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from millpond.errors import AlreadyExists, Conflict, MillpondError, PathNotFound
+from millpond.errors import AlreadyExists, Conflict, MillpondError, NotSupported, PathNotFound
 from millpond.model.paths import parent
 from millpond.namespace.pending.data import BARRIER_S
+from millpond.namespace.pending.records import Op, State
 from millpond.under.base import StoredSource
 
 if TYPE_CHECKING:
@@ -109,8 +110,14 @@ class CommitFiles:
         own: list[Entry] = []
         others: list[Entry] = []
         for entry in entries:
+            of_table = not table or entry.key.startswith(f"{table}/")
+            if of_table and entry.state is State.KEPT and entry.op is Op.PUT:
+                raise NotSupported(
+                    f"no table can be committed at /{table}",
+                    cause=f"{entry.key} is kept on this node alone (write type cache), and expires",
+                    remedy="Write tables through or async",
+                )
             if entry.key != source:
-                of_table = not table or entry.key.startswith(f"{table}/")
                 (own if of_table else others).append(entry)
         until = time.monotonic() + self.barrier_s
         pending.await_persisted(own, self.barrier_s)

@@ -61,9 +61,10 @@ class Gauges:
         values.set(m.DISKS_DROPPED, sum(bool(why) for _, why in self._store.disks()))
         values.set(m.SCRUBBED_BYTES, stats.scrubbed_bytes)
         view = self._namespace.pending.view
-        values.set(m.PENDING, len(view))
+        values.set(m.PENDING, len(view) - view.kept)
         values.set(m.PENDING_BYTES, view.bytes)
         values.set(m.PENDING_CONFLICTS, view.conflicts)
+        values.set(m.KEPT_BYTES, view.kept_bytes)
         values.clear(m.STORE_REQUESTS)
         values.clear(m.STORE_BYTES)
         values.clear(m.STORE_LEFT_OUT)

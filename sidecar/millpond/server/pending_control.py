@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from millpond.errors import InvalidRequest, NotPersisted
 from millpond.model.paths import check_path
+from millpond.namespace.options import CACHE
 from millpond.namespace.pending.records import BatchState, Op, State
 from millpond.wire import pending_pb2 as wire
 from millpond.wire.millpond_pb2 import BatchAbortRequest
@@ -36,12 +37,12 @@ class PendingControl:
         return self._told(self._below(asked.path), asked.limit)
 
     def persist_wait(self, asked: wire.PersistWaitRequest) -> wire.PersistsReply:
-        entries = [e for e in self._below(asked.path) if e.state is not State.CONFLICT]
+        entries = [e for e in self._waiting(asked.path) if e.state is not State.CONFLICT]
         with suppress(NotPersisted):
             self._pending.await_persisted(
                 entries, min(asked.timeout_s, MAX_WAIT_S), skip_conflicts=True
             )
-        return self._told(self._below(asked.path), 1)
+        return self._told(self._waiting(asked.path), 1)
 
     def persist_retry(self, asked: wire.PersistRetryRequest) -> wire.PersistsReply:
         stuck = [e for e in self._below(asked.path) if e.state is State.CONFLICT]
@@ -94,10 +95,12 @@ class PendingControl:
     def _batch(self, batch: Batch, entries: list[Entry]) -> wire.BatchInfo:
         is_open = batch.state is BatchState.OPEN
         files = [e for e in entries if e.op is Op.PUT]
-        persisted = batch.state is BatchState.COMMITTED and not entries
+        state = batch.state.value
+        if batch.state is BatchState.COMMITTED and not entries:
+            state = "expired" if batch.write_type == CACHE else "persisted"
         return wire.BatchInfo(
             batch=batch.id, name=batch.name, write_type=batch.write_type, mount=batch.mount,
-            state="persisted" if persisted else batch.state.value, created_ms=batch.created_ms,
+            state=state, created_ms=batch.created_ms,
             files=len(files) if is_open else batch.files,
             bytes=sum(e.length for e in files) if is_open else batch.length, detail=batch.detail,
         )  # fmt: skip
@@ -118,19 +121,26 @@ class PendingControl:
             if f"{self._namespace.pending_mounts.path_of(e)}/".startswith(inside)
         ]
 
+    def _waiting(self, path: str) -> list[Entry]:
+        return [e for e in self._below(path) if e.state is not State.KEPT]
+
     def _told(self, entries: list[Entry], limit: int) -> wire.PersistsReply:
         return wire.PersistsReply(
             entries=[self._info(e) for e in entries[:limit]],
             files=len(entries),
             bytes=sum(e.length for e in entries),
             conflicts=sum(e.state is State.CONFLICT for e in entries),
+            kept=sum(e.state is State.KEPT for e in entries),
         )
 
     def _info(self, entry: Entry) -> wire.PersistInfo:
+        kept = entry.state is State.KEPT
+        expires_ms = self._namespace.pending_mounts.expires_ms(entry) if kept else 0
         return wire.PersistInfo(
             seq=entry.seq, path=self._namespace.pending_mounts.path_of(entry),
             removal=entry.op is Op.DELETE, length=entry.length, state=entry.state.value,
             batch=entry.batch, detail=entry.detail, committed_ms=entry.mtime_ms,
+            expires_ms=expires_ms,
         )  # fmt: skip
 
 

@@ -286,6 +286,7 @@ class Sidecar:
                 await asyncio.to_thread(self._control.heal)
                 await asyncio.to_thread(self._verbs.batches.expire)
                 await asyncio.to_thread(self._verbs.areas.expire)
+                await asyncio.to_thread(self.namespace.pending_mounts.expire)
                 await asyncio.to_thread(self.namespace.pending_mounts.flag)
             except MillpondError as e:
                 log.warning("%s", e)

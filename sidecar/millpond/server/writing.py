@@ -22,8 +22,8 @@ from millpond.errors import (
 )
 from millpond.model.paths import check_path, file_id, join, parent, staged
 from millpond.model.sizes import INLINE_FILE_BYTES
-from millpond.namespace.options import AROUND, ASYNC, THROUGH
-from millpond.namespace.pending.records import new_id
+from millpond.namespace.options import AROUND, CACHE, HERE_FIRST, THROUGH
+from millpond.namespace.pending.records import State, new_id
 from millpond.server.commit_files import CommitFiles
 from millpond.server.core import writes as core
 from millpond.server.core.writes import MAX_FILES_AT_ONCE, Write, Writes
@@ -100,7 +100,7 @@ class Writing:
     @staticmethod
     def _durable(write: Write) -> bool:
         """Whether its commit waits for the disk."""
-        return write.write_type == ASYNC or staged(write.path) is not None
+        return write.write_type in HERE_FIRST or staged(write.path) is not None
 
     def _begun(self, owner: int, path: str, request: wire.BeginRequest) -> Write:
         """A write of a file that may be made."""
@@ -115,9 +115,9 @@ class Writing:
         if self._areas.holds(path):
             return self._begun_held(owner, path, request)
         write_type = core.write_type(mount, path, request.write_type)
-        if write_type == ASYNC and mount.is_commit_file(path):
+        if write_type in HERE_FIRST and mount.is_commit_file(path):
             write_type = THROUGH
-        later = write_type == ASYNC
+        later = write_type in HERE_FIRST
         begun = self._under_way(path) if later and not strict else None
         found = self._found(path, force=later or strict)
         expect = core.check_create(path, found, overwrite=request.overwrite)
@@ -167,16 +167,17 @@ class Writing:
             return self._batches.stage
         if write.write_type == core.HELD:
             return self._areas.stage
-        return self._later if write.write_type == ASYNC else self._through
+        return self._later if write.write_type in HERE_FIRST else self._through
 
     def _later(self, write: Write, taken: Taken) -> wire.FileInfo:
-        """Durable here, and visible; the persister brings it to the store."""
+        """Durable here, and visible; the persister brings it to the store, or nobody does."""
         core.writable(self._namespace.table, write.path)
         place = self._namespace.place(write.path)
         pending = self._namespace.pending
         entry = replace(
-            pending.keep(place, taken), batch=new_id(), expect=write.expect, strict=write.strict
-        )
+            pending.keep(place, taken), batch=new_id(), expect=write.expect, strict=write.strict,
+            state=State.KEPT if write.write_type == CACHE else State.STAGED,
+        )  # fmt: skip
         pending.record(entry, write.begun)
         info = self._namespace.stat(write.path)
         if taken.length <= INLINE_FILE_BYTES and info.version == entry.version:

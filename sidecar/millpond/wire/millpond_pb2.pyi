@@ -516,7 +516,7 @@ class MountTable(_message.Message):
     def __init__(self, mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ...) -> None: ...
 
 class Mount(_message.Message):
-    __slots__ = ("path", "store_uri", "store_id", "root", "prefix", "read_only", "freshness_ms", "list_freshness_ms", "immutable", "direct_conf", "control", "pending", "held", "commit_files", "unconditional")
+    __slots__ = ("path", "store_uri", "store_id", "root", "prefix", "read_only", "freshness_ms", "list_freshness_ms", "immutable", "direct_conf", "control", "pending", "held", "commit_files", "unconditional", "kept")
     class DirectConfEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -539,6 +539,7 @@ class Mount(_message.Message):
     HELD_FIELD_NUMBER: _ClassVar[int]
     COMMIT_FILES_FIELD_NUMBER: _ClassVar[int]
     UNCONDITIONAL_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
     path: str
     store_uri: str
     store_id: str
@@ -554,23 +555,26 @@ class Mount(_message.Message):
     held: _containers.RepeatedScalarFieldContainer[str]
     commit_files: _containers.RepeatedScalarFieldContainer[str]
     unconditional: bool
-    def __init__(self, path: _Optional[str] = ..., store_uri: _Optional[str] = ..., store_id: _Optional[str] = ..., root: _Optional[str] = ..., prefix: _Optional[str] = ..., read_only: _Optional[bool] = ..., freshness_ms: _Optional[int] = ..., list_freshness_ms: _Optional[int] = ..., immutable: _Optional[_Iterable[str]] = ..., direct_conf: _Optional[_Mapping[str, str]] = ..., control: _Optional[_Union[CacheControl, _Mapping]] = ..., pending: _Optional[bool] = ..., held: _Optional[_Iterable[str]] = ..., commit_files: _Optional[_Iterable[str]] = ..., unconditional: _Optional[bool] = ...) -> None: ...
+    kept: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, path: _Optional[str] = ..., store_uri: _Optional[str] = ..., store_id: _Optional[str] = ..., root: _Optional[str] = ..., prefix: _Optional[str] = ..., read_only: _Optional[bool] = ..., freshness_ms: _Optional[int] = ..., list_freshness_ms: _Optional[int] = ..., immutable: _Optional[_Iterable[str]] = ..., direct_conf: _Optional[_Mapping[str, str]] = ..., control: _Optional[_Union[CacheControl, _Mapping]] = ..., pending: _Optional[bool] = ..., held: _Optional[_Iterable[str]] = ..., commit_files: _Optional[_Iterable[str]] = ..., unconditional: _Optional[bool] = ..., kept: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CacheControl(_message.Message):
-    __slots__ = ("admission", "ttl_s", "quota_bytes", "reserve_bytes", "write", "writers")
+    __slots__ = ("admission", "ttl_s", "quota_bytes", "reserve_bytes", "write", "writers", "cache_ttl_ms")
     ADMISSION_FIELD_NUMBER: _ClassVar[int]
     TTL_S_FIELD_NUMBER: _ClassVar[int]
     QUOTA_BYTES_FIELD_NUMBER: _ClassVar[int]
     RESERVE_BYTES_FIELD_NUMBER: _ClassVar[int]
     WRITE_FIELD_NUMBER: _ClassVar[int]
     WRITERS_FIELD_NUMBER: _ClassVar[int]
+    CACHE_TTL_MS_FIELD_NUMBER: _ClassVar[int]
     admission: _containers.RepeatedScalarFieldContainer[str]
     ttl_s: int
     quota_bytes: int
     reserve_bytes: int
     write: _containers.RepeatedScalarFieldContainer[str]
     writers: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, admission: _Optional[_Iterable[str]] = ..., ttl_s: _Optional[int] = ..., quota_bytes: _Optional[int] = ..., reserve_bytes: _Optional[int] = ..., write: _Optional[_Iterable[str]] = ..., writers: _Optional[_Iterable[str]] = ...) -> None: ...
+    cache_ttl_ms: int
+    def __init__(self, admission: _Optional[_Iterable[str]] = ..., ttl_s: _Optional[int] = ..., quota_bytes: _Optional[int] = ..., reserve_bytes: _Optional[int] = ..., write: _Optional[_Iterable[str]] = ..., writers: _Optional[_Iterable[str]] = ..., cache_ttl_ms: _Optional[int] = ...) -> None: ...
 
 class MountAddRequest(_message.Message):
     __slots__ = ("path", "store_uri", "options", "unchecked")

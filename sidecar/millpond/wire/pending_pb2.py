@@ -24,37 +24,37 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\rpending.proto\x12\rmillpond.wire\".\n\x0fPersistsRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"m\n\rPersistsReply\x12+\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1a.millpond.wire.PersistInfo\x12\r\n\x05\x66iles\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\x12\x11\n\tconflicts\x18\x04 \x01(\x04\"\x8d\x01\n\x0bPersistInfo\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0f\n\x07removal\x18\x03 \x01(\x08\x12\x0e\n\x06length\x18\x04 \x01(\x04\x12\r\n\x05state\x18\x05 \x01(\t\x12\r\n\x05\x62\x61tch\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\x12\x14\n\x0c\x63ommitted_ms\x18\x08 \x01(\x03\"5\n\x12PersistWaitRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x11\n\ttimeout_s\x18\x02 \x01(\x01\"K\n\x13PersistRetryRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12&\n\x03how\x18\x02 \x01(\x0e\x32\x19.millpond.wire.PersistHow\"\x1f\n\x0e\x42\x61tchesRequest\x12\r\n\x05\x65nded\x18\x01 \x01(\x08\"9\n\x0c\x42\x61tchesReply\x12)\n\x07\x62\x61tches\x18\x01 \x03(\x0b\x32\x18.millpond.wire.BatchInfo\"\xa2\x01\n\tBatchInfo\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x12\n\nwrite_type\x18\x04 \x01(\t\x12\r\n\x05mount\x18\x05 \x01(\t\x12\x12\n\ncreated_ms\x18\x06 \x01(\x03\x12\r\n\x05\x66iles\x18\x08 \x01(\x04\x12\r\n\x05\x62ytes\x18\t \x01(\x04\x12\x0e\n\x06\x64\x65tail\x18\n \x01(\tJ\x04\x08\x07\x10\x08\"0\n\x10\x42\x61tchShowRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"!\n\x10\x42\x61tchDropRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\t\"f\n\x0e\x42\x61tchShowReply\x12\'\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x18.millpond.wire.BatchInfo\x12+\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x1a.millpond.wire.PersistInfo*3\n\nPersistHow\x12\t\n\x05\x41GAIN\x10\x00\x12\r\n\tOVERWRITE\x10\x01\x12\x0b\n\x07\x44ISCARD\x10\x02\x32\xd1\x03\n\x07Pending\x12H\n\x08Persists\x12\x1e.millpond.wire.PersistsRequest\x1a\x1c.millpond.wire.PersistsReply\x12N\n\x0bPersistWait\x12!.millpond.wire.PersistWaitRequest\x1a\x1c.millpond.wire.PersistsReply\x12P\n\x0cPersistRetry\x12\".millpond.wire.PersistRetryRequest\x1a\x1c.millpond.wire.PersistsReply\x12\x45\n\x07\x42\x61tches\x12\x1d.millpond.wire.BatchesRequest\x1a\x1b.millpond.wire.BatchesReply\x12K\n\tBatchShow\x12\x1f.millpond.wire.BatchShowRequest\x1a\x1d.millpond.wire.BatchShowReply\x12\x46\n\tBatchDrop\x12\x1f.millpond.wire.BatchDropRequest\x1a\x18.millpond.wire.BatchInfob\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\rpending.proto\x12\rmillpond.wire\".\n\x0fPersistsRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"{\n\rPersistsReply\x12+\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1a.millpond.wire.PersistInfo\x12\r\n\x05\x66iles\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\x12\x11\n\tconflicts\x18\x04 \x01(\x04\x12\x0c\n\x04kept\x18\x05 \x01(\x04\"\xa1\x01\n\x0bPersistInfo\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0f\n\x07removal\x18\x03 \x01(\x08\x12\x0e\n\x06length\x18\x04 \x01(\x04\x12\r\n\x05state\x18\x05 \x01(\t\x12\r\n\x05\x62\x61tch\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\x12\x14\n\x0c\x63ommitted_ms\x18\x08 \x01(\x03\x12\x12\n\nexpires_ms\x18\t \x01(\x03\"5\n\x12PersistWaitRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x11\n\ttimeout_s\x18\x02 \x01(\x01\"K\n\x13PersistRetryRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12&\n\x03how\x18\x02 \x01(\x0e\x32\x19.millpond.wire.PersistHow\"\x1f\n\x0e\x42\x61tchesRequest\x12\r\n\x05\x65nded\x18\x01 \x01(\x08\"9\n\x0c\x42\x61tchesReply\x12)\n\x07\x62\x61tches\x18\x01 \x03(\x0b\x32\x18.millpond.wire.BatchInfo\"\xa2\x01\n\tBatchInfo\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x12\n\nwrite_type\x18\x04 \x01(\t\x12\r\n\x05mount\x18\x05 \x01(\t\x12\x12\n\ncreated_ms\x18\x06 \x01(\x03\x12\r\n\x05\x66iles\x18\x08 \x01(\x04\x12\r\n\x05\x62ytes\x18\t \x01(\x04\x12\x0e\n\x06\x64\x65tail\x18\n \x01(\tJ\x04\x08\x07\x10\x08\"0\n\x10\x42\x61tchShowRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"!\n\x10\x42\x61tchDropRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\t\"f\n\x0e\x42\x61tchShowReply\x12\'\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x18.millpond.wire.BatchInfo\x12+\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x1a.millpond.wire.PersistInfo*3\n\nPersistHow\x12\t\n\x05\x41GAIN\x10\x00\x12\r\n\tOVERWRITE\x10\x01\x12\x0b\n\x07\x44ISCARD\x10\x02\x32\xd1\x03\n\x07Pending\x12H\n\x08Persists\x12\x1e.millpond.wire.PersistsRequest\x1a\x1c.millpond.wire.PersistsReply\x12N\n\x0bPersistWait\x12!.millpond.wire.PersistWaitRequest\x1a\x1c.millpond.wire.PersistsReply\x12P\n\x0cPersistRetry\x12\".millpond.wire.PersistRetryRequest\x1a\x1c.millpond.wire.PersistsReply\x12\x45\n\x07\x42\x61tches\x12\x1d.millpond.wire.BatchesRequest\x1a\x1b.millpond.wire.BatchesReply\x12K\n\tBatchShow\x12\x1f.millpond.wire.BatchShowRequest\x1a\x1d.millpond.wire.BatchShowReply\x12\x46\n\tBatchDrop\x12\x1f.millpond.wire.BatchDropRequest\x1a\x18.millpond.wire.BatchInfob\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pending_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PERSISTHOW']._serialized_start=913
-  _globals['_PERSISTHOW']._serialized_end=964
+  _globals['_PERSISTHOW']._serialized_start=947
+  _globals['_PERSISTHOW']._serialized_end=998
   _globals['_PERSISTSREQUEST']._serialized_start=32
   _globals['_PERSISTSREQUEST']._serialized_end=78
   _globals['_PERSISTSREPLY']._serialized_start=80
-  _globals['_PERSISTSREPLY']._serialized_end=189
-  _globals['_PERSISTINFO']._serialized_start=192
-  _globals['_PERSISTINFO']._serialized_end=333
-  _globals['_PERSISTWAITREQUEST']._serialized_start=335
-  _globals['_PERSISTWAITREQUEST']._serialized_end=388
-  _globals['_PERSISTRETRYREQUEST']._serialized_start=390
-  _globals['_PERSISTRETRYREQUEST']._serialized_end=465
-  _globals['_BATCHESREQUEST']._serialized_start=467
-  _globals['_BATCHESREQUEST']._serialized_end=498
-  _globals['_BATCHESREPLY']._serialized_start=500
-  _globals['_BATCHESREPLY']._serialized_end=557
-  _globals['_BATCHINFO']._serialized_start=560
-  _globals['_BATCHINFO']._serialized_end=722
-  _globals['_BATCHSHOWREQUEST']._serialized_start=724
-  _globals['_BATCHSHOWREQUEST']._serialized_end=772
-  _globals['_BATCHDROPREQUEST']._serialized_start=774
-  _globals['_BATCHDROPREQUEST']._serialized_end=807
-  _globals['_BATCHSHOWREPLY']._serialized_start=809
-  _globals['_BATCHSHOWREPLY']._serialized_end=911
-  _globals['_PENDING']._serialized_start=967
-  _globals['_PENDING']._serialized_end=1432
+  _globals['_PERSISTSREPLY']._serialized_end=203
+  _globals['_PERSISTINFO']._serialized_start=206
+  _globals['_PERSISTINFO']._serialized_end=367
+  _globals['_PERSISTWAITREQUEST']._serialized_start=369
+  _globals['_PERSISTWAITREQUEST']._serialized_end=422
+  _globals['_PERSISTRETRYREQUEST']._serialized_start=424
+  _globals['_PERSISTRETRYREQUEST']._serialized_end=499
+  _globals['_BATCHESREQUEST']._serialized_start=501
+  _globals['_BATCHESREQUEST']._serialized_end=532
+  _globals['_BATCHESREPLY']._serialized_start=534
+  _globals['_BATCHESREPLY']._serialized_end=591
+  _globals['_BATCHINFO']._serialized_start=594
+  _globals['_BATCHINFO']._serialized_end=756
+  _globals['_BATCHSHOWREQUEST']._serialized_start=758
+  _globals['_BATCHSHOWREQUEST']._serialized_end=806
+  _globals['_BATCHDROPREQUEST']._serialized_start=808
+  _globals['_BATCHDROPREQUEST']._serialized_end=841
+  _globals['_BATCHSHOWREPLY']._serialized_start=843
+  _globals['_BATCHSHOWREPLY']._serialized_end=945
+  _globals['_PENDING']._serialized_start=1001
+  _globals['_PENDING']._serialized_end=1466
 # @@protoc_insertion_point(module_scope)

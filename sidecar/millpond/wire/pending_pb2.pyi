@@ -25,19 +25,21 @@ class PersistsRequest(_message.Message):
     def __init__(self, path: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class PersistsReply(_message.Message):
-    __slots__ = ("entries", "files", "bytes", "conflicts")
+    __slots__ = ("entries", "files", "bytes", "conflicts", "kept")
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
     BYTES_FIELD_NUMBER: _ClassVar[int]
     CONFLICTS_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
     entries: _containers.RepeatedCompositeFieldContainer[PersistInfo]
     files: int
     bytes: int
     conflicts: int
-    def __init__(self, entries: _Optional[_Iterable[_Union[PersistInfo, _Mapping]]] = ..., files: _Optional[int] = ..., bytes: _Optional[int] = ..., conflicts: _Optional[int] = ...) -> None: ...
+    kept: int
+    def __init__(self, entries: _Optional[_Iterable[_Union[PersistInfo, _Mapping]]] = ..., files: _Optional[int] = ..., bytes: _Optional[int] = ..., conflicts: _Optional[int] = ..., kept: _Optional[int] = ...) -> None: ...
 
 class PersistInfo(_message.Message):
-    __slots__ = ("seq", "path", "removal", "length", "state", "batch", "detail", "committed_ms")
+    __slots__ = ("seq", "path", "removal", "length", "state", "batch", "detail", "committed_ms", "expires_ms")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     REMOVAL_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +48,7 @@ class PersistInfo(_message.Message):
     BATCH_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     COMMITTED_MS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_MS_FIELD_NUMBER: _ClassVar[int]
     seq: int
     path: str
     removal: bool
@@ -54,7 +57,8 @@ class PersistInfo(_message.Message):
     batch: str
     detail: str
     committed_ms: int
-    def __init__(self, seq: _Optional[int] = ..., path: _Optional[str] = ..., removal: _Optional[bool] = ..., length: _Optional[int] = ..., state: _Optional[str] = ..., batch: _Optional[str] = ..., detail: _Optional[str] = ..., committed_ms: _Optional[int] = ...) -> None: ...
+    expires_ms: int
+    def __init__(self, seq: _Optional[int] = ..., path: _Optional[str] = ..., removal: _Optional[bool] = ..., length: _Optional[int] = ..., state: _Optional[str] = ..., batch: _Optional[str] = ..., detail: _Optional[str] = ..., committed_ms: _Optional[int] = ..., expires_ms: _Optional[int] = ...) -> None: ...
 
 class PersistWaitRequest(_message.Message):
     __slots__ = ("path", "timeout_s")

@@ -82,7 +82,7 @@ class PendingData:
         ]
         self._changed = threading.Condition()
         self.on_committed: Callable[[list[Entry]], None] = lambda entries: None
-        """Told when the view has them, before who committed is answered."""
+        """Told when the view has them, or has them no more, before who committed is answered."""
         self.on_settled: Callable[[Entry, Alias | None], None] = lambda entry, alias: None
         """Told when the store has it and the view has it no more."""
         self.wake: Callable[[], None] = lambda: None
@@ -195,8 +195,7 @@ class PendingData:
             elif alias is not None and (excess := self.aliases.add(alias)):
                 self.journal.drop_aliases(excess)
             self.view.settle(entry.seq, made)
-            if self.view.seen(entry.place, entry.key) is None:
-                self._store.unkeep(entry.meta_ident)
+            self._unkeep_meta(entry)
         self.on_settled(entry, alias)
         if entry.op is Op.PUT:
             self._unkeep(entry)
@@ -248,6 +247,46 @@ class PendingData:
         if self.settle(entry, entry.expect, changed=False) and entry.op is Op.PUT:
             self._store.drop_file(entry.file_id)
 
+    def kept(self, place: str, key: str) -> list[Entry]:
+        """What is at or below a key and no store gets."""
+        if not self.view.kept:
+            return []
+        return [e for e in self.view.below(place, key) if e.state is State.KEPT]
+
+    def forgo(self, entries: Iterable[Entry]) -> None:
+        """What is kept leaves, together: what the stores have there is seen again."""
+        seqs = [e.seq for e in entries]
+        if not seqs:
+            return
+        with self._turn:
+            gone = self.journal.forgo(seqs)
+            self.view.forgo(gone)
+            for entry in gone:
+                if entry.expect is not None:
+                    self.under_way.made(entry.place, entry.key, entry.expect)
+                self._unkeep_meta(entry)
+        self.on_committed(gone)
+        self.drop(gone)
+
+    def move(self, entries: Iterable[Entry], source: str, target: str) -> None:
+        """What is kept at or below a key is at or below another from now on. Raises Conflict."""
+        keys = {e.seq: target + e.key[len(source) :] for e in entries}
+        if not keys:
+            return
+        with self._turn:
+            gone = self.journal.move(keys)
+            self.view.move(keys)
+            now = [replace(e, key=keys[e.seq]) for e in gone]
+            for entry in now:
+                self._store.keep(entry.meta_ident)
+            for entry in gone:
+                self._unkeep_meta(entry)
+        self.on_committed([*gone, *now])
+
+    def _unkeep_meta(self, entry: Entry) -> None:
+        if self.view.seen(entry.place, entry.key) is None:
+            self._store.unkeep(entry.meta_ident)
+
     def source(self, entry: Entry) -> PendingSource:
         """The bytes of a pending file."""
         return PendingSource(self._store.read, entry, entry.key)
@@ -281,11 +320,13 @@ class PendingData:
     def await_persisted(
         self, entries: Collection[Entry], timeout_s: float, *, skip_conflicts: bool = False
     ) -> None:
-        """Until the store has all of these. Raises Conflict where one can't be persisted (with
-        ``skip_conflicts`` the others are waited for), NotPersisted after the time given."""
+        """Until the store has all of these, what is kept apart. Raises Conflict where one can't be
+        persisted (with ``skip_conflicts`` the others are waited for), NotPersisted after the time
+        given."""
         end = time.monotonic() + timeout_s
+        seqs = [e.seq for e in entries if e.state is not State.KEPT]
         with self._changed:
-            while left := [e for each in entries if (e := self.view.get(each.seq)) is not None]:
+            while left := [e for e in map(self.view.get, seqs) if e is not None]:
                 stuck = [e for e in left if e.state is State.CONFLICT]
                 if skip_conflicts and len(stuck) == len(left):
                     return

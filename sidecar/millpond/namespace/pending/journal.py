@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from millpond.namespace.pending.areas import NO_CHANGES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from millpond.namespace.pending.areas import Changes
     from millpond.namespace.pending.records import Alias, Batch, Entry, Loaded, State
@@ -66,7 +66,7 @@ class Journal(ABC):
     ) -> list[Entry]:
         """Open → committed: files staged by these attempts (None: by all), the last of each key,
         and ``removals`` become dirty, numbered anew in the order of commits; the rest vanishes,
-        and so do removals that were staged.
+        and so do removals that were staged. Of a batch of write type ``cache`` they are kept.
 
         The same commit again answers what is left to persist of it, and changes nothing. Raises
         BatchEnded where the batch is unknown or aborted; Conflict where it was committed with
@@ -81,7 +81,8 @@ class Journal(ABC):
     @abstractmethod
     def record(self, entries: Iterable[Entry], names: Changes = NO_CHANGES) -> list[Entry]:
         """Begin, stage and commit in one step, of a batch that nobody asks for; and with it change
-        names in staging areas. Raises Conflict: then nothing is changed."""
+        names in staging areas. What is kept already stays so. Raises Conflict: then nothing is
+        changed."""
 
     @abstractmethod
     def advance(self, seq: int, old: State, new: State, detail: str = "") -> bool:
@@ -99,6 +100,16 @@ class Journal(ABC):
         strict what is seen now. ``alias`` stands from then on, instead of any other of its key; of
         a key that was changed without one, none. Not ``changed``: the store is as it was.
         """
+
+    @abstractmethod
+    def forgo(self, seqs: Collection[int]) -> list[Entry]:
+        """Entries that are kept leave, all in one step; those that were. What was to replace one
+        is to replace what that was to replace."""
+
+    @abstractmethod
+    def move(self, keys: Mapping[int, str]) -> list[Entry]:
+        """Entries that are kept get other keys of their stores; as they were. Raises Conflict
+        where something is pending at one."""
 
     @abstractmethod
     def overwrite(self, seq: int) -> bool:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from millpond.errors import MountConflict, MountNotFound
 from millpond.namespace.mounts import Ours
-from millpond.namespace.pending.records import Op
+from millpond.namespace.options import CACHE_TTL_MS
+from millpond.namespace.pending.records import Op, State
 from millpond.namespace.places import At
 
 if TYPE_CHECKING:
@@ -40,7 +41,15 @@ def check_removable(view: View, areas: Areas, path: str) -> None:
             cause=f"a job has its staging in it: {staging[0]}",
             remedy="End the job; `millpond batch ls` shows what it left, `batch abort` drops that",
         )
-    waiting = sum(e.mount == path for e in view.all())
+    own = [e.state for e in view.all() if e.mount == path]
+    kept = own.count(State.KEPT)
+    if kept:
+        raise MountConflict(
+            f"{path} can't be unmounted",
+            cause=f"{kept} files of it are kept here alone (write type cache)",
+            remedy="Delete them, or wait until they expire; `millpond persist ls` shows them",
+        )
+    waiting = len(own)
     if waiting:
         raise MountConflict(
             f"{path} can't be unmounted",
@@ -86,6 +95,27 @@ class PendingMounts:
                 if path not in lacking.mounts and now - last >= idle_s:
                     del self._held_s[path]
             self._mounts.set_ours(replace(lacking, mounts=frozenset(self._held_s)))
+
+    def expire(self, now_ms: int | None = None) -> None:
+        """Forgo what was kept long enough. What was committed together goes together, when the
+        youngest of it is old enough."""
+        if not self._pending.view.kept:
+            return
+        now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+        young: set[str] = set()
+        kept = self._pending.view.all_kept()
+        for entry in kept:
+            if now_ms < self.expires_ms(entry):
+                young.add(entry.batch)
+        self._pending.forgo([e for e in kept if e.batch not in young])
+
+    def expires_ms(self, entry: Entry) -> int:
+        """When a kept entry does, if it is alone."""
+        try:
+            ttl_ms = self._at(entry).mount.cache_ttl_ms
+        except MountNotFound:
+            ttl_ms = CACHE_TTL_MS
+        return entry.mtime_ms + ttl_ms
 
     def _at(self, entry: Entry) -> At:
         store_id, _, root = entry.place.partition("/")

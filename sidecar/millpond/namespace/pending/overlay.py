@@ -11,7 +11,15 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from millpond.errors import DataLost, FileChanged, MillpondError, NotADirectory, PathNotFound
+from millpond.errors import (
+    DataLost,
+    DirectoryNotEmpty,
+    FileChanged,
+    MillpondError,
+    NotADirectory,
+    NotSupported,
+    PathNotFound,
+)
 from millpond.model.paths import block_name
 from millpond.model.records import is_born
 from millpond.model.sizes import BLOCK_BYTES, MIB, block_count
@@ -20,7 +28,7 @@ from millpond.namespace.pending.view import merged, stat_of
 from millpond.under.base import ObjectStat, UnderStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from millpond.namespace.pending.data import PendingData
     from millpond.namespace.pending.records import Alias, Entry
@@ -154,13 +162,23 @@ class OverlayStore(UnderStore):
     def put(self, key: str, source: Source, *, expect: str | None = None) -> str:
         self._pending.await_clean(self.place, key)
         there = self._pending.real_version(self.place, key, expect)
+        kept = self._pending.kept(self.place, key)
         made = self.real.put(key, source, expect=there)
+        self._pending.forgo(kept)
         self._pending.changed(self.place, key, made)
         return made
 
     def delete(self, key: str, *, recursive: bool = False) -> None:
         self._pending.await_clean(self.place, key)
-        self.real.delete(key, recursive=recursive)
+        kept = self._pending.kept(self.place, key)
+        if not recursive and any(e.op is Op.PUT and e.key != key for e in kept):
+            raise DirectoryNotEmpty(f"{key} is not empty", remedy="Delete it recursively")
+        try:
+            self.real.delete(key, recursive=recursive)
+        except PathNotFound:
+            if not _shown(kept):
+                raise
+        self._pending.forgo(kept)
         self._pending.removed(self.place, key)
 
     def mkdirs(self, key: str) -> None:
@@ -169,11 +187,24 @@ class OverlayStore(UnderStore):
     def rename(self, source: str, target: str) -> None:
         self._pending.await_clean(self.place, source)
         self._pending.await_clean(self.place, target)
-        self.real.rename(source, target)
+        kept = self._pending.kept(self.place, source)
+        if not _shown(kept) or self._stored(source):
+            above = target.rpartition("/")[0]
+            if above and _shown(self._pending.kept(self.place, above)):
+                self.real.mkdirs(above)
+            self.real.rename(source, target)
+        self._pending.move(kept, source, target)
         self._pending.removed(self.place, source)
         self._pending.forget_below(self.place, target)
         for key in self._pending.under_way.keys(self.place, target):
             self._made(key)
+
+    def _stored(self, key: str) -> bool:
+        try:
+            self.real.stat(key)
+        except PathNotFound:
+            return False
+        return True
 
     def _made(self, key: str) -> None:
         """This node has made what is at a key now, which is being written."""
@@ -192,6 +223,10 @@ class OverlayStore(UnderStore):
 
     def set_times(self, key: str, mtime_ms: int, atime_ms: int) -> None:
         self._pending.await_clean(self.place, key)
+        if _shown(self._pending.kept(self.place, key)):
+            raise NotSupported(
+                f"the times of {key} can't be set", cause="no store has it: it is kept here"
+            )
         self.real.set_times(key, mtime_ms, atime_ms)
 
     def left_out(self) -> int:
@@ -199,3 +234,8 @@ class OverlayStore(UnderStore):
 
     def close(self) -> None:
         self.real.close()
+
+
+def _shown(kept: Iterable[Entry]) -> bool:
+    """Whether any of these is a file."""
+    return any(e.op is Op.PUT for e in kept)

@@ -4,7 +4,8 @@ The entries of a key are persisted in the order of their commits. One after whic
 was committed need not be persisted any more: it is skipped, and its successor is to replace what it
 was to replace. Within a batch, names that begin with ``_`` come after all others (a reader of the
 store takes ``_SUCCESS`` for the whole), files under such a directory before these, and removals
-last. An entry in conflict holds up what has to come after it.
+last. An entry in conflict holds up what has to come after it. What is kept is never persisted, and
+only leaves for what was committed after it; what was before it is persisted as if it were not.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ def plan(
     for entry in entries:
         at = (entry.place, entry.key)
         first.setdefault(at, entry.seq)
-        last[at] = entry.seq
+        if entry.state is not State.KEPT or at not in last:
+            last[at] = entry.seq
         left[entry.batch, level(entry)] += 1
     steps, again = [], None
     for entry in entries:
@@ -90,7 +92,7 @@ def _what(entry: Entry, is_last: bool, left: Counter[tuple[str, int]]) -> Do | N
         return Do.FIND_OUT
     if not is_last:
         return Do.SKIP
-    if entry.state is State.CONFLICT:
+    if entry.state in (State.CONFLICT, State.KEPT):
         return None
     if any(left[entry.batch, below] for below in range(level(entry))):
         return None

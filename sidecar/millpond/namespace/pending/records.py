@@ -6,6 +6,9 @@ key are ordered by ``seq``; the last one is what is seen. It goes through these 
     staged → dirty → uploading → completing → clean          a removal: dirty → completing → clean
                          └──────────┴──→ dirty (again), conflict
 
+A file of write type ``cache`` is ``kept`` instead of dirty: no store gets it, and it leaves when it
+expires, or is replaced or deleted. A removal that is kept hides what the store has that long.
+
 ``staged`` is invisible: its batch is open. From ``dirty`` on it is acknowledged and is not lost.
 ``completing`` is the only state in which the store may or may not have the change. A *conflict* is
 kept, goes on being seen, and waits for a person: the store had something else than what was to be
@@ -51,6 +54,7 @@ class State(StrEnum):
 
     STAGED = "staged"
     DIRTY = "dirty"
+    KEPT = "kept"
     UPLOADING = "uploading"
     COMPLETING = "completing"
     CLEAN = "clean"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from millpond.errors import BatchEnded, CacheDirUnusable, Conflict, NoSpace
 from millpond.namespace.database import PENDING_SCHEMA, PLAIN_SCHEMA, Database
+from millpond.namespace.options import CACHE
 from millpond.namespace.pending.areas import NO_CHANGES, Name, split_orphans
 from millpond.namespace.pending.journal import Journal
 from millpond.namespace.pending.records import (
@@ -25,9 +26,10 @@ from millpond.namespace.pending.records import (
     joined,
     rebased,
 )
+from millpond.under.base import ABSENT
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from millpond.namespace.pending.areas import Changes
 
@@ -211,7 +213,10 @@ class SqliteJournal(Journal):
             _open(db, batch)
             staged = _entries(db, "batch = ? ORDER BY seq", batch)
             _remove(db, staged)
-            made = _record(db, batch, joined(chosen(staged, named), removals))
+            made = joined(chosen(staged, named), removals)
+            if found is not None and found.write_type == CACHE:
+                made = [replace(e, state=State.KEPT) for e in made]
+            made = _record(db, batch, made)
             puts = [e for e in made if e.op is Op.PUT]
             db.execute(
                 "UPDATE batches SET state = ?, attempts = ?, files = ?, length = ? WHERE id = ?",
@@ -264,23 +269,8 @@ class SqliteJournal(Journal):
             found = _entries(db, "seq = ? AND state = ?", seq, old)
             if not found:
                 return False
-            _remove(db, found)
             [entry] = found
-            at = (entry.place, entry.key)
-            if entry.op is Op.PUT:
-                db.execute(
-                    "UPDATE entries SET expect = ? WHERE place = ? AND key = ? AND expect = ?",
-                    (made, *at, entry.version),
-                )
-            now = made if alias is None else alias.version
-            db.execute(
-                "UPDATE entries SET expect = ? WHERE place = ? AND key = ? AND state = 'staged' "
-                "AND strict = 0",
-                (now, *at),
-            )
-            after = _entries(db, f"{_PENDING} AND seq > ? ORDER BY seq LIMIT 1", *at, seq)
-            if after and after[0].expect is not None:
-                db.execute("UPDATE entries SET expect = ? WHERE seq = ?", (made, after[0].seq))
+            _leave(db, entry, made, made if alias is None else alias.version)
             if changed:
                 _drop_alias(db, entry.place, entry.key)
             if alias is not None:
@@ -290,6 +280,24 @@ class SqliteJournal(Journal):
                 )  # fmt: skip
                 db.execute(f"INSERT INTO aliases ({_ALIAS}) VALUES ({_marks(values)})", values)
             return True
+
+    def forgo(self, seqs: Collection[int]) -> list[Entry]:
+        with self._step() as db:
+            found = _kept(db, seqs)
+            for entry in found:
+                _leave(db, entry, entry.expect, entry.expect)
+            return found
+
+    def move(self, keys: Mapping[int, str]) -> list[Entry]:
+        with self._step() as db:
+            found = _kept(db, keys)
+            for entry in found:
+                key = keys[entry.seq]
+                if _entries(db, _PENDING, entry.place, key):
+                    raise Conflict(f"{key} was written meanwhile")
+                values = (key, ABSENT, entry.seq)
+                db.execute("UPDATE entries SET key = ?, expect = ? WHERE seq = ?", values)
+            return found
 
     def overwrite(self, seq: int) -> bool:
         with self._step() as db:
@@ -314,7 +322,8 @@ def _record(db: sqlite3.Connection, batch: str, entries: Iterable[Entry]) -> lis
         at = (entry.place, entry.key)
         before = _entries(db, f"{_PENDING} ORDER BY seq", *at)
         row = db.execute(f"SELECT {_ALIAS} FROM aliases WHERE place = ? AND key = ?", at).fetchone()
-        new = replace(entry, batch=batch, state=State.DIRTY, seq=0)
+        state = State.KEPT if entry.state is State.KEPT else State.DIRTY
+        new = replace(entry, batch=batch, state=state, seq=0)
         new = rebased(new, before[-1] if before else None, Alias(*row) if row else None)
         made.append(_insert(db, new))
     return made
@@ -337,6 +346,29 @@ def _entries(db: sqlite3.Connection, where: str, *values: Any) -> list[Entry]:
         Entry(b, m, p, k, Op(op), v, n, t, x, bool(strict), State(s), a, d, seq)
         for b, m, p, k, op, v, n, t, x, strict, s, a, d, seq in rows
     ]
+
+
+def _kept(db: sqlite3.Connection, seqs: Collection[int]) -> list[Entry]:
+    return [e for s in seqs for e in _entries(db, "seq = ? AND state = ?", s, State.KEPT)]
+
+
+def _leave(db: sqlite3.Connection, entry: Entry, made: str | None, now: str | None) -> None:
+    """An entry leaves; those after it are to replace ``made``, which is seen as ``now``."""
+    _remove(db, [entry])
+    at = (entry.place, entry.key)
+    if entry.op is Op.PUT:
+        db.execute(
+            "UPDATE entries SET expect = ? WHERE place = ? AND key = ? AND expect = ?",
+            (made, *at, entry.version),
+        )
+    db.execute(
+        "UPDATE entries SET expect = ? WHERE place = ? AND key = ? AND state = 'staged' "
+        "AND strict = 0",
+        (now, *at),
+    )
+    after = _entries(db, f"{_PENDING} AND seq > ? ORDER BY seq LIMIT 1", *at, entry.seq)
+    if after and after[0].expect is not None:
+        db.execute("UPDATE entries SET expect = ? WHERE seq = ?", (made, after[0].seq))
 
 
 def _remove(db: sqlite3.Connection, entries: Iterable[Entry]) -> None:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from millpond.namespace.pending.records import Op, State
-from millpond.under.base import ObjectStat
+from millpond.under.base import ABSENT, ObjectStat
 from millpond.under.tree import order, pages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from millpond.namespace.pending.records import Entry
 
@@ -49,8 +49,10 @@ class View:
         self._places: dict[str, _Place] = {}
         self._by_seq: dict[int, Entry] = {}
         self.bytes = 0
-        """Of files, whether seen or not."""
+        """Of files that are to be persisted, whether seen or not."""
         self.conflicts = 0
+        self.kept = self.kept_bytes = 0
+        """Those that are kept, and their bytes."""
         self.add(entries)
 
     # -- changes
@@ -59,13 +61,15 @@ class View:
         """These were committed, together: nobody sees some of them alone."""
         with self._lock:
             for entry in sorted(entries, key=lambda e: e.seq):
-                place = self._places.setdefault(entry.place, _Place())
-                if entry.key not in place.entries:
-                    insort(place.keys, entry.key.encode())
-                place.entries.setdefault(entry.key, []).append(entry)
-                self._by_seq[entry.seq] = entry
-                self.bytes += entry.length
-                self.conflicts += entry.state is State.CONFLICT
+                self._add(entry)
+
+    def _add(self, entry: Entry) -> None:
+        place = self._places.setdefault(entry.place, _Place())
+        if entry.key not in place.entries:
+            insort(place.keys, entry.key.encode())
+        place.entries.setdefault(entry.key, []).append(entry)
+        self._by_seq[entry.seq] = entry
+        self._count(entry, 1)
 
     def advance(self, seq: int, state: State, detail: str = "") -> Entry:
         """As the journal has it now."""
@@ -82,21 +86,44 @@ class View:
     def settle(self, seq: int, made: str | None) -> Entry:
         """An entry leaves; the next one of its key is to replace ``made``."""
         with self._lock:
-            entry = self._by_seq.pop(seq)
-            place = self._places[entry.place]
-            of_key = place.entries[entry.key]
-            at = of_key.index(entry)
-            del of_key[at]
-            self.bytes -= entry.length
-            self.conflicts -= entry.state is State.CONFLICT
-            if at < len(of_key) and of_key[at].expect is not None:
-                self._replace(replace(of_key[at], expect=made))
-            if not of_key:
-                del place.entries[entry.key]
-                del place.keys[bisect_left(place.keys, entry.key.encode())]
-                if not place.keys:
-                    del self._places[entry.place]
-            return entry
+            return self._leave(seq, made)
+
+    def forgo(self, entries: Iterable[Entry]) -> None:
+        """These leave, together, as the journal says."""
+        with self._lock:
+            for entry in entries:
+                self._leave(entry.seq, entry.expect)
+
+    def move(self, keys: Mapping[int, str]) -> None:
+        """As the journal has it now."""
+        with self._lock:
+            for seq, key in keys.items():
+                entry = self._leave(seq, self._by_seq[seq].expect)
+                self._add(replace(entry, key=key, expect=ABSENT))
+
+    def _leave(self, seq: int, made: str | None) -> Entry:
+        entry = self._by_seq.pop(seq)
+        place = self._places[entry.place]
+        of_key = place.entries[entry.key]
+        at = of_key.index(entry)
+        del of_key[at]
+        self._count(entry, -1)
+        if at < len(of_key) and of_key[at].expect is not None:
+            self._replace(replace(of_key[at], expect=made))
+        if not of_key:
+            del place.entries[entry.key]
+            del place.keys[bisect_left(place.keys, entry.key.encode())]
+            if not place.keys:
+                del self._places[entry.place]
+        return entry
+
+    def _count(self, entry: Entry, by: int) -> None:
+        self.conflicts += by * (entry.state is State.CONFLICT)
+        if entry.state is State.KEPT:
+            self.kept += by
+            self.kept_bytes += by * entry.length
+        else:
+            self.bytes += by * entry.length
 
     def _replace(self, new: Entry) -> Entry:
         of_key = self._places[new.place].entries[new.key]
@@ -118,6 +145,10 @@ class View:
         """In the order of commits."""
         with self._lock:
             return [self._by_seq[seq] for seq in sorted(self._by_seq)]
+
+    def all_kept(self) -> list[Entry]:
+        """Those that are kept, in the order of commits."""
+        return [e for e in self.all() if e.state is State.KEPT] if self.kept else []
 
     def holds(self, place: str) -> bool:
         """Whether there is anything of a store."""

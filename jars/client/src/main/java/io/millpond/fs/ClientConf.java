@@ -36,9 +36,9 @@ public final class ClientConf {
     public static final String SIDECAR_TOKEN_FILE = "fs.cache.sidecar.token.file";
 
     /**
-     * When a file that is closed is written: {@code through}, {@code async} or {@code around}, as the
-     * mount's option {@code write} has them; default: as the mount says. Also an option of {@code
-     * createFile}.
+     * When a file that is closed is written: {@code through}, {@code async}, {@code cache} or
+     * {@code around}, as the mount's option {@code write} has them; default: as the mount says.
+     * Also an option of {@code createFile}.
      */
     public static final String WRITE_TYPE = "fs.cache.write.type";
 
@@ -87,7 +87,7 @@ public final class ClientConf {
     static final int PROBE_MS_DEFAULT = 5000;
     static final long WINDOW_BYTES_DEFAULT = 32L << 20;
     static final int INLINE_BYTES = 1 << 20;
-    private static final List<String> WRITE_TYPES = List.of("through", "async", "around");
+    private static final List<String> WRITE_TYPES = List.of("through", "async", "cache", "around");
     private static final int SILENCE_MS_MAX = 10_000;
     private static final long WINDOW_BYTES_MIN = 1L << 20;
     private static final long WINDOW_BYTES_MAX = 64L << 20;

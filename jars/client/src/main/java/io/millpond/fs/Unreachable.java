@@ -75,6 +75,14 @@ final class Unreachable {
         return typed;
     }
 
+    /** A file that no store is to get can't be made without who keeps it. */
+    static PendingUnreachableException kept(String path) {
+        return new PendingUnreachableException(
+                path + " can't be made without the sidecar",
+                "no store is to get it (write type cache)",
+                REMEDY);
+    }
+
     /** A version that was born here, where nothing says what the store calls it, if it has it. */
     static PendingUnreachableException version(FileVersion file) {
         return new PendingUnreachableException(

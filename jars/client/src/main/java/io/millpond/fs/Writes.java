@@ -197,6 +197,10 @@ final class Writes {
 
     private FSDataOutputStream direct(String path, Options options) throws IOException {
         FileSystem system = system(path);
+        String writeType = options.writeType;
+        if (writeType.equals("cache") || writeType.isEmpty() && mount(path).keeps(path)) {
+            throw Unreachable.kept(path);
+        }
         Path uri = store(path).uri(path);
         FileStatus found = found(system, uri);
         if (found != null && found.isDirectory()) {

@@ -23,6 +23,7 @@ public final class Mount {
     private final String uriBase;
     private final Globs immutable;
     private final Globs commitFiles;
+    private final Globs kept;
 
     Mount(Wire.Mount wire) {
         this.wire = wire;
@@ -31,6 +32,7 @@ public final class Mount {
         uriBase = scheme + "://" + wire.getRoot() + '/';
         storeBase = wire.getStoreId() + '/' + wire.getRoot() + '/';
         immutable = new Globs(wire.getImmutableList());
+        kept = new Globs(wire.getKeptList());
         commitFiles =
                 new Globs(
                         wire.getCommitFilesCount() > 0
@@ -142,6 +144,11 @@ public final class Mount {
     /** Whether the mount says that this file never changes once it is there. */
     public boolean isImmutable(String path) {
         return immutable.matches(below(path));
+    }
+
+    /** Whether no store gets a file at a path, its writer saying nothing. */
+    public boolean keeps(String path) {
+        return kept.matches(below(path));
     }
 
     /** Whether a table format commits by this file. */
