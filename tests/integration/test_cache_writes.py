@@ -23,6 +23,7 @@ from tests.fixtures.async_site import Site
 from tests.fixtures.sidecar import LoopSidecar, ProcessSidecar
 from tests.fixtures.waiting import eventually
 from tests.fixtures.write_site import listed, stored
+from tests.integration.jvm_probe import Probe, ProbeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,6 +215,29 @@ def test_it_counts_as_pending_room(site: LoopSite) -> None:
     finally:
         pending.room.at_most, pending.room._wait_s = bound, wait
     assert site.names("/s3") == ["f"]
+
+
+def test_the_jvm_writes_and_reads_it(s3_gateway: S3Gateway, tmp_path: Path) -> None:
+    with ProcessSidecar(tmp_path / "cache", tmp_path / "log") as sidecar:
+        sidecar.await_client().close()
+        site = Site(sidecar, s3_gateway, tmp_path, options={"write": "through:s/**, cache"})
+        for conf, path in (({}, "/local/f"), ({"fs.cache.write.type": "cache"}, "/local/s/f")):
+            with Probe(tmp_path / "jvm.log", {"fs.cache.dir": str(site.directory)} | conf) as jvm:
+                jvm.write(path, CONTENT)
+                jvm.open(path)
+                assert jvm.read(len(CONTENT)) == CONTENT
+                assert site.read(path) == CONTENT
+                jvm.ask("rename", path, f"{path}2")
+                assert jvm.status(f"{path}2").length == len(CONTENT)
+                assert site.client.locate(f"{path}2", 0, len(CONTENT)), "hints name this node"
+                jvm.ask("delete", f"{path}2")
+                if conf:
+                    sidecar.process.kill()
+                    sidecar.process.wait()
+                    with pytest.raises(ProbeError, match="PendingUnreachable"):
+                        jvm.write(path, CONTENT)
+            assert not [p for p in site.base.rglob("*") if p.is_file()]
+        site.close()
 
 
 def test_it_outlives_the_sidecar(s3_gateway: S3Gateway, tmp_path: Path) -> None:
