@@ -83,8 +83,8 @@ def add(
 ) -> None:
     """Mount a store at a path.
 
-    Options of every mount: write (through, async, around, or rules by glob), writers, staging,
-    commit_files: docs/writing.md.
+    Options of every mount: write (through, async, cache, around, or rules by glob),
+    cache_ttl, writers, staging, commit_files: docs/writing.md.
 
     Options of S3: endpoint, region, path_style, access_key, secret_key, session_token. A secret
     may be [b]env:NAME[/] or [b]file:/path[/], read by the sidecar when it opens the store; given

@@ -207,7 +207,7 @@ def check_units(path: str, options: Mapping[str, str]) -> None:
 
     For mounts that are made now; one that stands keeps the meaning it has.
     """
-    for name in ("freshness", "list_freshness", "ttl"):
+    for name in ("freshness", "list_freshness", "ttl", "cache_ttl"):
         text = options.get(name, "").strip()
         if lacks_unit(text):
             raise _bad_option(path, name, text, f"a number with its unit, {text}s or {text}ms")
