@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from crc32c import crc32c
+from google.protobuf.message import DecodeError
 
 from millpond.errors import CacheDirUnusable, Corrupt, MillpondError, MountNotFound, UnknownFormat
 from millpond.model.globs import Globs, commit_files
@@ -149,7 +150,7 @@ class CacheDir(Mounts):
         self.boot_id = uuid.UUID(Path("/proc/sys/kernel/random/boot_id").read_text().strip()).bytes
         self._lease: Lease | None = None
         self._lease_at = self._mounts_at = -LOOK_EVERY_NS
-        self._mounts: dict[str, ClientMount] = {}
+        self._mounts: dict[str, ClientMount] | None = None
 
     def lease_good(self) -> bool:
         now = time.monotonic_ns()
@@ -159,7 +160,10 @@ class CacheDir(Mounts):
         return self._lease is not None and self._lease.good(now, self.boot_id)
 
     def mounts(self) -> dict[str, ClientMount]:
-        """By path, as they stood within the last 250 ms; the last ones known if unreadable."""
+        """By path, as they stood within the last 250 ms; the last ones known if unreadable.
+
+        Raises CacheDirUnusable where none were ever read: that a file is not there can't be said.
+        """
         now = time.monotonic_ns()
         if now - self._mounts_at >= LOOK_EVERY_NS:
             try:
@@ -167,10 +171,15 @@ class CacheDir(Mounts):
                     parse_mounts((self.path / "mounts").read_bytes(), crc32c)
                 )
                 self._mounts = {each.path: ClientMount(each) for each in table.mounts}
-            except (OSError, MillpondError, ValueError):
-                pass
+            except (OSError, MillpondError, DecodeError) as e:
+                if self._mounts is None:
+                    raise CacheDirUnusable(
+                        f"{self.path}/mounts can't be read",
+                        cause=(isinstance(e, OSError) and e.strerror) or str(e),
+                        remedy="Start or restart 'millpond serve': it writes it anew",
+                    ) from e
             self._mounts_at = now
-        return self._mounts
+        return self._mounts or {}
 
     def pending(self, path: str) -> bool:
         self._mounts_at = -LOOK_EVERY_NS

@@ -32,6 +32,7 @@ from millpond.client.remote import SILENCE_S as REMOTE_SILENCE_S
 from millpond.client.remote import RemoteProcess, RemoteReader, parse_address, read_token
 from millpond.client.sidecar import Trouble, both_failed
 from millpond.errors import (
+    InvalidPath,
     IsADirectory,
     MillpondError,
     NotADirectory,
@@ -187,6 +188,26 @@ class CacheFileSystem(Changes):
         for point in points:
             found[inside + point] = _entry(Version(inside + point, True, 0, 0))
         return [found[name] for name in sorted(found)]
+
+    def exists(self, path: str, **kwargs: Any) -> bool:
+        """Whether something is there. Raises what keeps that from being known.
+
+        fsspec's own says False then, and who asks before a write takes data for absent.
+        """
+        return self._kind(path) is not None
+
+    def isfile(self, path: str) -> bool:
+        return self._kind(path) == "file"
+
+    def isdir(self, path: str) -> bool:
+        return self._kind(path) == "directory"
+
+    def _kind(self, path: str) -> str | None:
+        """None where nothing is, or can be."""
+        try:
+            return str(self.info(path)["type"])
+        except (FileNotFoundError, NotADirectoryError, InvalidPath):
+            return None
 
     def created(self, path: str) -> datetime.datetime:
         raise NotImplementedError("a store tells no time of creation")
