@@ -102,6 +102,35 @@ class TestMoto(UnderStoreContract):
         assert self.content(store, site.key("x")) == data
         assert site.left_behind() == []
 
+    @pytest.mark.parametrize("big", [False, True])
+    def test_one_that_knows_no_conditions_takes_them_at_once(
+        self, site: S3Site, store: UnderStore, monkeypatch: pytest.MonkeyPatch, big: bool
+    ) -> None:
+        """Before anybody has tried them: what is there is looked at before."""
+        site.small_parts(store)
+        assert isinstance(store, S3Store)
+        send = store._wire.send
+
+        def refused(
+            method: str, key: str, query: Any = None, headers: Any = None, body: Any = None
+        ) -> Answer:
+            if method != "GET" and {"If-None-Match", "If-Match"} & set(headers or {}):
+                raise s3_errors.refusal(501, "NotImplemented", "", bucket="b", key=key)
+            return send(method, key, query, headers, body)
+
+        monkeypatch.setattr(store._wire, "send", refused)
+        first, second = (bytes([n]) * (BIG_BYTES if big else 10) for n in (1, 2))
+        made = store.put(site.key("x"), BytesSource(first), expect=ABSENT)
+        with pytest.raises(Conflict):
+            store.put(site.key("x"), BytesSource(second), expect=ABSENT)
+        again = store.put(site.key("x"), BytesSource(second), expect=made)
+        with pytest.raises(Conflict):
+            store.put(site.key("x"), BytesSource(first), expect=made)
+        assert store.stat(site.key("x")).version == again
+        assert self.content(store, site.key("x")) == second
+        assert not store.try_conditions(site.prefix)
+        assert site.left_behind() == []
+
     def test_one_that_knows_no_conditions_and_deletes_nothing_takes_commits(
         self, site: S3Site, store: UnderStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -245,10 +245,15 @@ class _Begun:
 
 
 class Node:
-    """The cache directory of a node, opened. ``crash`` drops all memory; the disk stays."""
+    """The cache directory of a node, opened, with ``key`` of a store at /m. ``crash`` drops all
+    memory; the disk stays."""
 
-    def __init__(self, directory: Path, store: MemoryStore, trouble: Trouble) -> None:
-        self.directory, self.under, self.trouble = directory, store, trouble
+    under: Any
+
+    def __init__(
+        self, directory: Path, store: UnderStore, trouble: Trouble, key: str = "data"
+    ) -> None:
+        self.directory, self.under, self.trouble, self.key = directory, store, trouble, key
         self.now_s = 0.0
         self._open()
         self.namespace.add_mount(
@@ -259,7 +264,7 @@ class Node:
         self.store = BlockStore.open(self.directory, capacity_bytes=256 * MIB, await_pins=True)
         self.namespace = Namespace(
             self.store, self.directory / "namespace.db",
-            open_store=lambda uri, options: (self.under, "data"),
+            open_store=lambda uri, options: (self.under, self.key),
         )  # fmt: skip
         self.pending = self.namespace.pending
         self.pending.journal = FragileJournal(  # type: ignore[assignment]
@@ -284,9 +289,11 @@ class Node:
         self.close()
         self._open()
 
-    def begin(self, path: str, *, overwrite: bool) -> StagedWriter:
+    def begin(self, path: str, *, overwrite: bool, write_type: str = "") -> StagedWriter:
         direct: Any = Direct(self.writing)
-        return StagedWriter(direct, self.directory, path, overwrite=overwrite)
+        return StagedWriter(
+            direct, self.directory, path, overwrite=overwrite, write_type=write_type
+        )
 
     def kept(self, path: str, data: bytes) -> Entry:
         """A file for a batch: its blocks are durable, and nobody's yet."""

@@ -282,7 +282,9 @@ class PendingAgainstModel(RuleBasedStateMachine):
                 removals.append(
                     Entry(begun.id, "/m", place, f"data/{key}", Op.DELETE, expect=version)
                 )
-            entries = pending.commit(lambda: pending.journal.commit(begun.id, ["t1"], removals))
+            entries = pending.commit(
+                lambda: pending.journal.commit(begun.id, ["t1"], removals), removals
+            )
             pending.committed(entries)
             self.committed(entries, since)
             drop([e for (k, a), (_, e, _) in begun.files.items() if a != "t1"])

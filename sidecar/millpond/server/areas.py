@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,6 @@ from millpond.errors import (
     AlreadyExists,
     DirectoryNotEmpty,
     IsADirectory,
-    MillpondError,
     NotADirectory,
     PathNotFound,
 )
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     from millpond.namespace.mounts import Mount
     from millpond.namespace.namespace import Place
     from millpond.namespace.pending.areas import Name
+    from millpond.namespace.pending.begun import Begun
     from millpond.namespace.pending.records import Entry
     from millpond.server.core.writes import Write
     from millpond.store.staging import Taken
@@ -198,7 +197,7 @@ class StagingAreas:
     def hold(self, path: str) -> None:
         """A directory with which an area begins."""
         spot = self._at(path)
-        with self._areas.lock:
+        with self._pending.changing(spot.place, spot.key, clean=False), self._areas.lock:
             self._record(self._areas.hold(spot))
         self._touch(spot)
         self._namespace.invalidate([path], tree=True)
@@ -214,7 +213,7 @@ class StagingAreas:
         the directory is there no more, and what keeping its blocks raises."""
         spot = self._at(write.path)
         entry = self._pending.keep(self._namespace.place(write.path), taken)
-        try:
+        with self._pending.owned(entry):
             self._pending.sync([entry])  # by its task: so that no rename has to wait for it
             with self._areas.lock:
                 old = self._areas.at(spot)
@@ -229,9 +228,6 @@ class StagingAreas:
                     raise AlreadyExists(f"{write.path} exists")
                 changes = self._areas.file(spot, entry)
                 self._record(changes)
-        except MillpondError:
-            self._pending.drop([entry])
-            raise
         self._drop_blocks(changes)
         self._namespace.invalidate([write.path], tree=False)
         return self._info(write.path, changes.put[-1].stat(spot.key))
@@ -270,23 +266,19 @@ class StagingAreas:
         """Raises NotSupported where a file would leave its area as a commit file."""
         self._check_commits(target, self._leaving(self._at(source), self._spot(target)))
 
-    def rename(self, source: str, target: str) -> None:
+    def rename(self, source: str, target: str, begun: Begun) -> None:
         """What is held at a path, to one where nothing is: a move within an area, or out of it.
-        Raises PathNotFound, AlreadyExists, NotSupported, Conflict, and what waiting for the store
-        raises."""
-        spot, to = self._at(source), self._spot(target)
-        self._look_for(target, [inside for inside, _ in self._leaving(spot, to)])
-        with self._areas.lock:
-            name = self._areas.at(spot)
-            if name is None:
-                raise PathNotFound(f"{source} does not exist", cause="it was moved meanwhile")
-            check_free(source, target, self.find(target))
-            if to is not None and self._stays(name, to):
-                self._record(self._areas.move(name, to))
-                return
-            files = self._files(name)
-            self._check_commits(target, files)
-            made = self._leave(target, files, self._areas.drop(name))
+        ``begun`` before that was looked at. Raises PathNotFound, AlreadyExists, NotSupported,
+        Conflict, and what waiting for the store raises."""
+        to = self._spot(target)
+        leaving = self._leaving(self._at(source), to)
+        self._look_for(target, [inside for inside, _ in leaving])
+        with self._pending.changing(begun.place, begun.key, clean=False), self._areas.lock:
+            if begun.taken:
+                raise AlreadyExists(f"{target} exists", cause="it was made meanwhile")
+            made = self._renamed(source, target, to)
+        if made is None:
+            return
         self._pending.committed(made)
         if not made:
             place = self._namespace.place(target)
@@ -294,6 +286,29 @@ class StagingAreas:
         waited = [e for e in made if self._write_type(e) not in HERE_FIRST]
         if waited:
             self._await_store(waited)
+
+    def _renamed(self, source: str, target: str, to: Spot | None) -> list[Entry] | None:
+        """The journal's step: what has left its area, None for a move within areas."""
+        name = self._areas.at(self._at(source))
+        if name is None:
+            raise PathNotFound(f"{source} does not exist", cause="it was moved meanwhile")
+        check_free(source, target, self.find(target))
+        if to is not None and self._stays(name, to):
+            self._record(self._areas.move(name, to))
+            return None
+        files = self._files(name)
+        self._check_commits(target, files)
+        return self._leave(target, files, self._areas.drop(name))
+
+    def check_carried(self, source: str, target: str) -> None:
+        """Raises AlreadyExists where an area lies at or below what is to be a new name."""
+        place = self._namespace.place(target)
+        for top in self._areas.tops_below(place.mount.place, place.key):
+            raise AlreadyExists(
+                f"{source} can't be renamed to {target}",
+                cause=f"a job has its staging there: {top.name}",
+                remedy="Wait until the job has ended, or name another",
+            )
 
     def carried(self, source: str, target: str) -> None:
         """A directory of the store was renamed: areas in it go along."""
@@ -333,8 +348,7 @@ class StagingAreas:
         place = self._namespace.place(target)
         for key in (f"{place.key}/{each}" for each in inside if each):
             if self._pending.aliases.get(place.mount.place, key) is not None:
-                with suppress(PathNotFound):
-                    place.store.stat(key)
+                place.store.find(key)
 
     def _check_commits(self, target: str, files: Iterable[tuple[str, Name]]) -> None:
         for inside, _ in files:
@@ -357,7 +371,7 @@ class StagingAreas:
             self._areas.apply(changes)
             return made
 
-        return self._pending.commit(leave)
+        return self._pending.commit(leave, entries)
 
     def _drop(self, names: list[Name]) -> None:
         for name in names:

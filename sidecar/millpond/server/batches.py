@@ -152,14 +152,11 @@ class Batches:
                 self._pending.keep(place, taken),
                 attempt=at.attempt, expect=write.expect, strict=write.strict,
             )  # fmt: skip
-            try:
+            with self._pending.owned(entry):
                 if found.batch.write_type == THROUGH:
                     store = self._pending_mounts.real_store(entry)
                     self._pending.ahead.send(store, entry, self._pending.source(entry))
                 made = self._journal.stage(at.batch, [entry])
-            except BaseException:
-                self._pending.drop([entry])
-                raise
             self._open.staged(at.batch, made)
         return _info(write.path, made[0])
 
@@ -193,7 +190,7 @@ class Batches:
                 removals += self._there(found, self._at(mount, key), recursive=True)
         self._pending.sync(files)
         entries = self._pending.commit(
-            lambda: self._journal.commit(found.batch.id, attempts, removals)
+            lambda: self._journal.commit(found.batch.id, attempts, removals), [*files, *removals]
         )
         self._pending.committed(entries)
         return entries

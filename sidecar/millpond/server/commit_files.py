@@ -19,7 +19,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from millpond.errors import AlreadyExists, Conflict, MillpondError, NotSupported, PathNotFound
+from millpond.errors import AlreadyExists, Conflict, MillpondError, NotSupported
 from millpond.model.paths import parent
 from millpond.namespace.pending.data import BARRIER_S
 from millpond.namespace.pending.records import Op, State
@@ -83,13 +83,11 @@ class CommitFiles:
 
     @staticmethod
     def _renamed_before(old: Place, new: Place) -> bool:
-        try:
-            at = new.store.stat(new.key)
-        except PathNotFound:
+        at = new.store.find(new.key)
+        if at is None:
             return False
-        try:
-            left = old.store.stat(old.key)
-        except PathNotFound:
+        left = old.store.find(old.key)
+        if left is None:
             return True
         ours = StoredSource(old.store, left.key, left.version, left.length)
         if not new.store.same_bytes(at, ours):

@@ -326,8 +326,5 @@ class Persister:
 
 def _found(store: UnderStore, key: str) -> ObjectStat | None:
     """The file at a key."""
-    try:
-        found = store.stat(key)
-    except PathNotFound:
-        return None
-    return None if found.is_dir else found
+    found = store.find(key)
+    return None if found is None or found.is_dir else found

@@ -118,7 +118,7 @@ class Writing:
         if write_type in HERE_FIRST and mount.is_commit_file(path):
             write_type = THROUGH
         later = write_type in HERE_FIRST
-        begun = self._under_way(path) if later and not strict else None
+        begun = self._under_way(path) if later else None
         found = self._found(path, force=later or strict)
         expect = core.check_create(path, found, overwrite=request.overwrite)
         if begun is not None:  # what others make until it is persisted is kept
@@ -262,19 +262,20 @@ class Writing:
         core.check_rename(table, source, target)
         if target == source:
             return wire.RenameReply(path=source)
-        if at is None or target != asked:
+        begun = self._under_way(target) if held else None
+        if held or target != asked:
             at = self._found(target, force=not held)
         core.check_free(source, target, at)
         self._check_above(target, must=True)
-        if held:
-            self._areas.check_rename(source, target)
-        if not held:
+        if begun is None:
             self._rename_stored(source, target, directory=found.directory)
-        elif found.directory and self._stored(source):
+            return wire.RenameReply(path=target)
+        self._areas.check_rename(source, target)
+        if found.directory and self._stored(source):
             self._rename_stored(source, target, directory=True)
-        if held:
-            with self._changing(source, target):
-                self._areas.rename(source, target)
+            begun = self._under_way(target)
+        with self._changing(source, target):
+            self._areas.rename(source, target, begun)
         return wire.RenameReply(path=target)
 
     def _rename_stored(self, source: str, target: str, *, directory: bool) -> None:
@@ -286,10 +287,12 @@ class Writing:
         with self._changing(source, target, *more, tree=directory):
             if new.mount.is_commit_file(target) and not directory:
                 self.commit_files.rename(target, old, new)
-            else:
+                return
+            with self._namespace.pending.changing(new.mount.place, old.key, new.key):
+                self._areas.check_carried(source, target)
                 old.store.rename(old.key, new.key)
-        if directory:
-            self._areas.carried(source, target)
+                if directory:
+                    self._areas.carried(source, target)
 
     def _renamed_before(self, source: str, target: str) -> bool:
         core.check_rename(self._namespace.table, source, target)
@@ -381,11 +384,7 @@ class Writing:
     def _stored(self, path: str) -> bool:
         """Whether the store has something at a path, whatever is held here."""
         place = self._namespace.place(path)
-        try:
-            place.store.stat(place.key)
-        except PathNotFound:
-            return False
-        return True
+        return place.store.find(place.key) is not None
 
     def _check_above(self, path: str, *, must: bool) -> None:
         """What is above has to be a directory, or with ``must`` not to be absent either."""

@@ -8,12 +8,14 @@ import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
 from millpond.errors import MillpondError, StoreUnavailable
+from millpond.testing.service import trouble
 from millpond.under import s3_options
 from millpond.under.s3_wire import S3Wire
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 _READY_ATTEMPTS = 20
 
@@ -40,9 +42,12 @@ class S3Admin:
         document = self._wire("").send("GET", "", {}).document()
         return [e.text or "" for e in ET.fromstring(document).iterfind(".//{*}Bucket/{*}Name")]
 
-    def await_answer(self, process: subprocess.Popen[bytes], within_s: float) -> None:
+    def await_answer(
+        self, process: subprocess.Popen[bytes], within_s: float, log: Path | None = None
+    ) -> None:
         """Until the server answers a signed request: listening comes before serving. Raises
-        StoreUnavailable where its process ends, or that takes too long."""
+        StoreUnavailable where its process ends, with what its log tells, or that takes too
+        long."""
         until_s = time.monotonic() + within_s
         while True:
             try:
@@ -50,6 +55,8 @@ class S3Admin:
                 return
             except StoreUnavailable:
                 if process.poll() is not None or time.monotonic() > until_s:
+                    if log is not None:
+                        raise trouble(log, "the S3 server did not start") from None
                     raise
                 time.sleep(0.05)
 

@@ -11,7 +11,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Self
 
@@ -81,7 +80,7 @@ class S3Gateway(S3Admin, Service):
             )  # fmt: skip
         self.endpoint = f"http://127.0.0.1:{port}"
         try:
-            self._await_answer(log_path)
+            self.await_answer(self._process, _START_S, log_path)
         except BaseException:
             self.stop()
             raise
@@ -95,22 +94,6 @@ class S3Gateway(S3Admin, Service):
             return
         process.terminate()
         reap(process, _STOP_S)
-
-    def _await_answer(self, log: Path) -> None:
-        """Listening comes before serving: wait for a signed request to be answered."""
-        until_s = time.monotonic() + _START_S
-        while True:
-            process = self._process
-            if process is None or process.poll() is not None:
-                tail = log.read_text(errors="replace").strip().splitlines()[-1:]
-                raise StoreUnavailable("the S3 gateway ended while starting", cause="".join(tail))
-            try:
-                self.buckets()
-                return
-            except StoreUnavailable:
-                if time.monotonic() > until_s:
-                    raise
-                time.sleep(0.05)
 
 
 def _program() -> str:

@@ -12,11 +12,11 @@ import subprocess
 from pathlib import Path
 from typing import Self
 
-from millpond.errors import StoreNotSupported, StoreUnavailable
+from millpond.errors import StoreNotSupported
 from millpond.maven import jars_folder
 from millpond.testing.s3_admin import S3Admin
 from millpond.testing.s3_gateway import free_port
-from millpond.testing.service import Service, trouble
+from millpond.testing.service import Service
 
 VERSION = "4.1.0"
 _POM = Path(__file__).with_name("s3proxy_pom.xml")
@@ -60,11 +60,8 @@ class S3Proxy(S3Admin, Service):
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=self._directory,
             )  # fmt: skip
         try:
-            self.await_answer(self._process, _START_S)
+            self.await_answer(self._process, _START_S, log)
             return self
-        except StoreUnavailable:
-            self.stop()
-            raise trouble(log, "S3Proxy did not start") from None
         except BaseException:
             self.stop()
             raise

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from millpond.errors import MillpondError, NotSupported
+from millpond.errors import MillpondError, NotSupported, PathNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,6 +146,13 @@ class UnderStore(ABC):
         The answer was true at some moment after the call began. Raises PathNotFound,
         PermissionDenied, StoreUnavailable.
         """
+
+    def find(self, key: str) -> ObjectStat | None:
+        """``stat``, or None where nothing is."""
+        try:
+            return self.stat(key)
+        except PathNotFound:
+            return None
 
     @abstractmethod
     def list(self, key: str, *, recursive: bool = False) -> Iterator[list[ObjectStat]]:

@@ -29,6 +29,7 @@ from millpond.errors import (
     FileChanged,
     InvalidPath,
     MillpondError,
+    NotSupported,
     PathNotFound,
     StoreAnswerInvalid,
 )
@@ -60,13 +61,24 @@ class S3Upload(Upload):
     def complete(self, expect: str | None = None) -> str:
         try:
             self.store._look(self.key, expect)
-            etag = self._appear(expect)
+            etag = self._sent(expect)
         except (Conflict, FileChanged, PathNotFound) as e:
             etag = self._own(e, expect)
         return f"{etag}:{self.length}" if etag else ""
 
     def abort(self) -> None:
         return
+
+    def _sent(self, expect: str | None) -> str:
+        """``_appear``; without the condition where the store answers 501 to it."""
+        try:
+            return self._appear(expect)
+        except NotSupported:
+            conditions = self.store._conditions(expect)
+            if not conditions:
+                raise
+            self.store.refused |= conditions.keys()
+            return self._appear(expect)
 
     def _appear(self, expect: str | None) -> str:
         """The ETag of the object, which was made by one request."""
@@ -137,12 +149,12 @@ class PartsUpload(S3Upload):
 class S3Uploads(UnderStore):
     """The part of ``S3Store`` that sends objects. ``part_bytes``: what one request takes.
 
-    ``refuses_absent``: the store answered If-None-Match with 501, so it is looked before alone.
+    ``refused``: conditions that the store answered with 501, so it is looked before alone.
     """
 
     counters: LockedCounters
     part_bytes = PART_BYTES
-    refuses_absent = False
+    refused: frozenset[str] = frozenset()
     _wire: S3Wire
     _retrier: Retrier
 
@@ -230,11 +242,13 @@ class S3Uploads(UnderStore):
         return self._retrier.call(attempt)
 
     def _conditions(self, expect: str | None) -> dict[str, str]:
-        if expect is None or (expect == ABSENT and self.refuses_absent):
+        if expect is None:
             return {}
         if expect == ABSENT:
-            return {"If-None-Match": "*"}
-        return {"If-Match": f'"{expect.rpartition(":")[0]}"'}
+            name, value = "If-None-Match", "*"
+        else:
+            name, value = "If-Match", f'"{expect.rpartition(":")[0]}"'
+        return {} if name in self.refused else {name: value}
 
 
 def _tag(answer: Answer) -> str:

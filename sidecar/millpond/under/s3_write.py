@@ -71,7 +71,7 @@ class S3Writes(S3Uploads):
             except FileChanged:
                 self.conditional = True
             except NotSupported:
-                self.conditional, self.refuses_absent = False, True
+                self.conditional, self.refused = False, self.refused | {"If-None-Match"}
             finally:
                 try:
                     self._delete_object(key)

@@ -9,6 +9,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from millpond.testing.service import trouble
 from millpond_spark.session import conf
 
 if TYPE_CHECKING:
@@ -45,12 +46,16 @@ def launched(master: str, settings: Mapping[str, str], log: Path) -> Iterator[Sp
     """A session whose JVM says what it has to say in ``log``; the JVM ends with the session."""
     handler = signal.getsignal(signal.SIGINT)
     with _output_to(log):
+        from pyspark.errors import PySparkRuntimeError
         from pyspark.sql import SparkSession
 
         builder = SparkSession.builder.master(master)
         for key, value in (SETTINGS | dict(settings)).items():
             builder = builder.config(key, value)
-        spark = builder.getOrCreate()
+        try:
+            spark = builder.getOrCreate()
+        except PySparkRuntimeError as e:  # it says of a JVM that ended no more than that
+            raise trouble(log, "Spark did not start") from e
     try:
         with _plain_interrupts():
             yield spark

@@ -47,7 +47,8 @@ def remove(node: Node) -> None:
     pending.journal.begin(batch)
     seen = node.namespace.stat("/m/f").version
     gone = Entry(batch.id, "/m", place.mount.place, place.key, Op.DELETE, expect=seen)
-    pending.committed(pending.commit(lambda: pending.journal.commit(batch.id, None, [gone])))
+    made = pending.commit(lambda: pending.journal.commit(batch.id, None, [gone]), [gone])
+    pending.committed(made)
 
 
 def write_by_batch(node: Node, data: bytes) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from millpond.namespace.pending.begun import Begun
     from millpond.under.base import ObjectStat
 
 HELD = "/m/_temporary/0"
@@ -40,6 +41,13 @@ def write(node: Node, path: str) -> None:
     writer.commit()
 
 
+def rename_held(node: Node, source: str, target: str) -> None:
+    """After all looks at the target."""
+    place = node.namespace.place(target)
+    begun = node.pending.under_way.begin(place.mount.place, place.key)
+    node.areas.rename(source, target, begun)
+
+
 def listed(node: Node, path: str = HELD) -> list[str]:
     return [e.path for _, page in node.areas.entries(path, recursive=True) for e in page]
 
@@ -58,12 +66,77 @@ def test_a_name_taken_meanwhile_is_not_replaced(node: Node) -> None:
     write(node, f"{HELD}/a/sub/f")
     write(node, f"{HELD}/b/g")
     with pytest.raises(AlreadyExists):
-        node.areas.rename(f"{HELD}/b", f"{HELD}/a")
+        rename_held(node, f"{HELD}/b", f"{HELD}/a")
     with pytest.raises(AlreadyExists):
-        node.areas.rename(f"{HELD}/b/g", f"{HELD}/a/sub/f")
+        rename_held(node, f"{HELD}/b/g", f"{HELD}/a/sub/f")
     assert listed(node) == ["a/sub/f", "b/g"]
     node.crash()
     assert listed(node) == ["a/sub/f", "b/g"]
+
+
+def test_what_this_node_puts_there_meanwhile_is_not_replaced(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the store, so that nothing is pending there; not a conflict afterwards."""
+    write(node, f"{HELD}/f")
+    node.under.change("data/out/other", b"")
+    monkeypatch.setattr(MemoryStore, "atomic_rename", False)
+    leaving = node.areas.rename
+
+    def late(source: str, target: str, begun: Begun) -> None:
+        writer = node.begin(target, overwrite=True, write_type="through")
+        writer.write(b"there")
+        writer.commit()
+        leaving(source, target, begun)
+
+    monkeypatch.setattr(node.areas, "rename", late)
+    request = wire.RenameRequest(source=f"{HELD}/f", target="/m/out/f")
+    with pytest.raises(AlreadyExists):
+        node.writing.rename(request)
+    assert listed(node) == ["f"]
+    assert node.read("/m/out/f") == b"there"
+    assert node.pending.view.all() == []
+
+
+@pytest.mark.parametrize("below", [True, False])
+def test_an_area_begun_meanwhile_keeps_the_store_from_a_rename(node: Node, below: bool) -> None:
+    node.under.change("data/d/f", b"stored")
+    if below:
+        mkdirs(node, "/m/d/_temporary")
+        write(node, "/m/d/_temporary/mine")
+    mkdirs(node, "/m/to/_temporary")
+    write(node, "/m/to/_temporary/theirs")
+    with pytest.raises(AlreadyExists, match="staging"):
+        node.writing._rename_stored("/m/d", "/m/to", directory=True)  # it has looked before
+    assert set(node.under.objects) == {"data/d/f"}
+    for crashed in (False, True):
+        if crashed:
+            node.crash()
+        assert listed(node, "/m/to/_temporary") == ["theirs"]
+        assert not below or listed(node, "/m/d/_temporary") == ["mine"]
+
+
+def test_an_area_is_begun_after_the_rename_that_goes_on(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.under.change("data/d/f", b"stored")
+    mkdirs(node, "/m/d/_temporary")
+    write(node, "/m/d/_temporary/mine")
+    begins = threading.Thread(target=mkdirs, args=(node, "/m/to/_temporary"), daemon=True)
+    rename = node.under.rename
+
+    def slow(source: str, target: str) -> None:
+        begins.start()
+        begins.join(0.5)
+        assert begins.is_alive()
+        rename(source, target)
+
+    monkeypatch.setattr(node.under, "rename", slow)
+    node.writing.rename(wire.RenameRequest(source="/m/d", target="/m/to"))
+    begins.join(WAIT_S)
+    assert not begins.is_alive()
+    assert listed(node, "/m/to/_temporary") == ["mine"]
+    assert node.read("/m/to/f") == b"stored"
 
 
 def test_a_directory_above_an_area_is_not_empty(node: Node) -> None:
@@ -109,7 +182,7 @@ def test_a_slow_store_keeps_no_other_job_waiting(node: Node) -> None:
         return stat(key)
 
     node.under.stat = slow  # type: ignore[method-assign]
-    node.areas.rename(f"{HELD}/t", "/m/out")
+    rename_held(node, f"{HELD}/t", "/m/out")
     assert asked
     assert all(asked)
     assert node.read("/m/out/f") == f"{HELD}/t/f".encode()

@@ -58,15 +58,15 @@ class Aliases:
             ]  # fmt: skip
             return [self._known.pop(at)[0] for at in below]
 
-    def seen_as(self, place: str, entry: ObjectStat, mark: int) -> tuple[ObjectStat, Alias | None]:
-        """What a store's entry is known as here; and the alias that it proves wrong, forgotten."""
+    def seen_as(self, place: str, entry: ObjectStat) -> tuple[ObjectStat, bool]:
+        """What a store's entry is known as here; and whether it proves an alias wrong."""
         alias = None if entry.is_dir else self.get(place, entry.key)
         if alias is None:
-            return entry, None
+            return entry, False
         if entry.version == alias.store_version:
             mtime_ms, version = alias.mtime_ms, alias.version
-            return replace(entry, mtime_ms=mtime_ms, version=version, weak=False), None
-        return entry, self.disproved(place, entry.key, mark)
+            return replace(entry, mtime_ms=mtime_ms, version=version, weak=False), False
+        return entry, True
 
     def disproved(self, place: str, key: str, mark: int) -> Alias | None:
         """The store has something else at a key, or nothing: the alias that is forgotten."""

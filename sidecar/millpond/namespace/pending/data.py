@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from millpond.model.records import is_born
 from millpond.namespace.pending.ahead import Ahead
 from millpond.namespace.pending.aliases import Aliases
 from millpond.namespace.pending.areas import Areas
-from millpond.namespace.pending.begun import UnderWay
+from millpond.namespace.pending.begun import Changes, UnderWay
 from millpond.namespace.pending.overlay import PendingSource
 from millpond.namespace.pending.records import BatchState, Entry, Op, State, born
 from millpond.namespace.pending.room import Room
@@ -26,7 +27,7 @@ from millpond.namespace.pending.sqlite import SqliteJournal
 from millpond.namespace.pending.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from millpond.namespace.database import Database
     from millpond.namespace.namespace import Place
@@ -60,9 +61,10 @@ class PendingData:
         self.under_way = UnderWay()
         self._unsynced: set[bytes] = set()
         """What a sync has failed of: the kernel says so once, and another sync would succeed."""
-        self._turn = threading.Lock()
+        self._turn = threading.Condition(threading.Lock())
         """Of who commits and who settles: the journal, and the view after it, change in one. Taken
         after the lock of the areas; within it no store is asked."""
+        self._changes = Changes(self._turn)
         staged: dict[str, list[Entry]] = {}
         for entry in loaded.entries:
             if entry.op is Op.PUT:
@@ -108,12 +110,19 @@ class PendingData:
             taken.length, time.time_ns() // 1_000_000,
         )  # fmt: skip
         self._store.keep(entry.file_id)
-        try:
+        with self.owned(entry):
             self._store.staging.publish(taken, entry.file_id, place.part)
-        except MillpondError:
+        return entry
+
+    @contextmanager
+    def owned(self, entry: Entry) -> Iterator[None]:
+        """Within it what ``keep`` has made becomes somebody's; else, whatever error ends it, its
+        blocks go. Not where the process is to end: the journal may have it by then."""
+        try:
+            yield
+        except Exception:
             self.drop([entry])
             raise
-        return entry
 
     def sync(self, entries: Iterable[Entry]) -> None:
         """The blocks of these are on the disk when it returns, whatever happens. Raises
@@ -144,27 +153,35 @@ class PendingData:
         """Commit an entry that ``keep`` made, as a batch that nobody asks for; ``begun`` says what
         it is to replace.
 
-        Durable and visible when it returns. Raises Conflict, NoSpace: then it is dropped.
+        Durable and visible when it returns. Raises Conflict, IsADirectory, NotADirectory, NoSpace,
+        CacheDirUnusable: then it is dropped.
         """
-        try:
+
+        def step() -> list[Entry]:
+            if begun is None:
+                return self.journal.record([entry])
+            begun.check(strict=entry.strict)
+            self.view.check(entry.place, entry.key)
+            return self.journal.record([replace(entry, expect=begun.expect)])
+
+        with self.owned(entry):
             self.sync([entry])
-            made = self.commit(
-                lambda: self.journal.record(
-                    [entry if begun is None else replace(entry, expect=begun.expect)]
-                )
-            )
-        except MillpondError:
-            self.drop([entry])
-            raise
+            made = self.commit(step, [entry])
         self.committed(made)
 
-    def commit(self, step: Callable[[], list[Entry]]) -> list[Entry]:
+    def commit(self, step: Callable[[], list[Entry]], about: Iterable[Entry]) -> list[Entry]:
         """Have the journal commit what ``step`` returns, and the view show it.
 
-        In one turn: what settles in between would change what these replace in the journal alone.
+        In one turn: what settles in between would change what these replace in the journal alone;
+        and after what this node is changing in the store itself at the keys that it is ``about``.
         ``committed`` is to be called then, without locks.
         """
+        keys: dict[str, list[str]] = {}
+        for entry in about:
+            keys.setdefault(entry.place, []).append(entry.key)
         with self._turn:
+            while any(self._changes.met(place, *of_place) for place, of_place in keys.items()):
+                self._turn.wait()
             made = step()
             self.view.add(made)
             for entry in made:
@@ -176,6 +193,34 @@ class PendingData:
         """Who reads, and the persister, are told of what was committed."""
         self.on_committed(entries)
         self.wake()
+
+    @contextmanager
+    def changing(
+        self, place: str, *keys: str, clean: bool = True, shallow: bool = False
+    ) -> Iterator[None]:
+        """This node changes a store itself at these keys, and below them but for ``shallow``:
+        nothing is pending there (but for ``clean``), and nothing is committed there until it is
+        over. Raises Conflict, NotPersisted.
+
+        Taken before the lock of the areas. Whoever has it takes no other but at keys below.
+        """
+        while True:
+            for key in keys if clean else ():
+                self.await_clean(place, key)
+            with self._turn:
+                if self._changes.met(place, *keys, shallow=shallow):
+                    self._turn.wait()
+                elif not clean or not any(self._pending_below(place, k) for k in keys):
+                    change = self._changes.begin(place, *keys, shallow=shallow)
+                    break
+        try:
+            yield
+        finally:
+            self._changes.end(change)
+
+    def _pending_below(self, place: str, key: str) -> bool:
+        """Whether anything at or below a key is on its way to the store."""
+        return any(e.state is not State.KEPT for e in self.view.below(place, key))
 
     # -- persisting
 
@@ -214,6 +259,18 @@ class PendingData:
         """This node has removed from the store what was at a key and below it."""
         self.forget_below(place, key)
         self.under_way.removed(place, key)
+
+    def disproved(self, place: str, key: str, mark: int) -> None:
+        """A store has something else at a key, or nothing, by a request begun at ``mark``.
+
+        In one turn: a commit goes by the alias that the journal has.
+        """
+        if self.aliases.get(place, key) is None:
+            return
+        with self._turn:
+            alias = self.aliases.disproved(place, key, mark)
+            if alias is not None:
+                self.journal.drop_aliases([alias])
 
     def forget_below(self, place: str, key: str) -> None:
         """What this store had at a key and below it was not born here, or is there no more."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from millpond.errors import (
@@ -25,13 +26,13 @@ from millpond.model.records import is_born
 from millpond.model.sizes import BLOCK_BYTES, MIB, block_count
 from millpond.namespace.pending.records import Op
 from millpond.namespace.pending.view import merged, stat_of
-from millpond.under.base import ObjectStat, UnderStore
+from millpond.under.base import ABSENT, ObjectStat, UnderStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from millpond.namespace.pending.data import PendingData
-    from millpond.namespace.pending.records import Alias, Entry
+    from millpond.namespace.pending.records import Entry
     from millpond.namespace.pending.view import Snapshot
     from millpond.under.base import Buffer, Source
 
@@ -91,7 +92,7 @@ class OverlayStore(UnderStore):
         try:
             found = self.real.stat(key)
         except PathNotFound:
-            self._forget(self._pending.aliases.disproved(self.place, key, mark))
+            self._pending.disproved(self.place, key, mark)
             raise
         if entry is None or found.is_dir:
             return self._seen_as(found, mark)
@@ -133,13 +134,10 @@ class OverlayStore(UnderStore):
             yield from real()
 
     def _seen_as(self, entry: ObjectStat, mark: int) -> ObjectStat:
-        seen, wrong = self._pending.aliases.seen_as(self.place, entry, mark)
-        self._forget(wrong)
+        seen, wrong = self._pending.aliases.seen_as(self.place, entry)
+        if wrong:
+            self._pending.disproved(self.place, entry.key, mark)
         return seen
-
-    def _forget(self, alias: Alias | None) -> None:
-        if alias is not None:
-            self._pending.journal.drop_aliases([alias])
 
     def read(self, key: str, start: int, end: int, version: str) -> Iterator[Buffer]:
         if not is_born(version):
@@ -160,74 +158,100 @@ class OverlayStore(UnderStore):
     # -- changing
 
     def put(self, key: str, source: Source, *, expect: str | None = None) -> str:
-        self._pending.await_clean(self.place, key)
-        there = self._pending.real_version(self.place, key, expect)
-        kept = self._pending.kept(self.place, key)
-        made = self.real.put(key, source, expect=there)
-        self._pending.forgo(kept)
-        self._pending.changed(self.place, key, made)
+        with self._changing(key):
+            there = self._pending.real_version(self.place, key, expect)
+            kept = self._pending.kept(self.place, key)
+            made = self.real.put(key, source, expect=there)
+            self._pending.forgo(kept)
+            self._pending.changed(self.place, key, made)
+            if not made:
+                self._made(key)
         return made
 
     def delete(self, key: str, *, recursive: bool = False) -> None:
-        self._pending.await_clean(self.place, key)
-        kept = self._pending.kept(self.place, key)
-        if not recursive and any(e.op is Op.PUT and e.key != key for e in kept):
-            raise DirectoryNotEmpty(f"{key} is not empty", remedy="Delete it recursively")
-        try:
-            self.real.delete(key, recursive=recursive)
-        except PathNotFound:
-            if not _shown(kept):
-                raise
-        self._pending.forgo(kept)
-        self._pending.removed(self.place, key)
+        with self._changing(key):
+            kept = self._pending.kept(self.place, key)
+            if not recursive and any(e.op is Op.PUT and e.key != key for e in kept):
+                raise DirectoryNotEmpty(f"{key} is not empty", remedy="Delete it recursively")
+            try:
+                self.real.delete(key, recursive=recursive)
+            except PathNotFound:
+                if not _shown(kept):
+                    raise
+            self._pending.forgo(kept)
+            self._pending.removed(self.place, key)
 
     def mkdirs(self, key: str) -> None:
-        self.real.mkdirs(key)
+        with self._changing(key, shallow=True):
+            self.real.mkdirs(key)
+            self._pending.under_way.made_directory(self.place, key)
 
     def rename(self, source: str, target: str) -> None:
-        self._pending.await_clean(self.place, source)
-        self._pending.await_clean(self.place, target)
-        kept = self._pending.kept(self.place, source)
-        if not _shown(kept) or self._stored(source):
-            above = target.rpartition("/")[0]
-            if above and _shown(self._pending.kept(self.place, above)):
-                self.real.mkdirs(above)
-            self.real.rename(source, target)
-        self._pending.move(kept, source, target)
-        self._pending.removed(self.place, source)
-        self._pending.forget_below(self.place, target)
-        for key in self._pending.under_way.keys(self.place, target):
-            self._made(key)
-
-    def _stored(self, key: str) -> bool:
-        try:
-            self.real.stat(key)
-        except PathNotFound:
-            return False
-        return True
-
-    def _made(self, key: str) -> None:
-        """This node has made what is at a key now, which is being written."""
-        try:
-            found = self.real.stat(key)
-        except PathNotFound:
-            return
-        except MillpondError as e:  # the change itself is done
-            log.warning("what replaces %s may end in a conflict: %s", key, e)
-            return
-        if not found.is_dir:
-            self._pending.changed(self.place, key, found.version)
+        with self._changing(source, target):
+            kept = self._pending.kept(self.place, source)
+            if not _shown(kept) or self.real.find(source) is not None:
+                above = target.rpartition("/")[0]
+                if above and _shown(self._pending.kept(self.place, above)):
+                    self.real.mkdirs(above)
+                self.real.rename(source, target)
+            self._pending.move(kept, source, target)
+            self._pending.removed(self.place, source)
+            self._pending.forget_below(self.place, target)
+            self._made(target)
 
     def try_conditions(self, directory: str) -> bool:
         return self.real.try_conditions(directory)
 
     def set_times(self, key: str, mtime_ms: int, atime_ms: int) -> None:
-        self._pending.await_clean(self.place, key)
-        if _shown(self._pending.kept(self.place, key)):
-            raise NotSupported(
-                f"the times of {key} can't be set", cause="no store has it: it is kept here"
-            )
-        self.real.set_times(key, mtime_ms, atime_ms)
+        with self._changing(key):
+            if _shown(self._pending.kept(self.place, key)):
+                raise NotSupported(
+                    f"the times of {key} can't be set", cause="no store has it: it is kept here"
+                )
+            self.real.set_times(key, mtime_ms, atime_ms)
+            self._pending.changed(self.place, key, "")
+            self._made(key)
+
+    @contextmanager
+    def _changing(self, *keys: str, shallow: bool = False) -> Iterator[None]:
+        """What is made of these keys in it is this node's, also where it fails."""
+        with self._pending.changing(self.place, *keys, shallow=shallow):
+            try:
+                yield
+            except BaseException:
+                for key in keys:
+                    for each in self._pending.under_way.keys(self.place, key):
+                        self._look_again(each)
+                raise
+
+    def _look_again(self, key: str) -> None:
+        """A change of a key has failed: it may have been done."""
+        under_way = self._pending.under_way
+        try:
+            found = self.find(key)
+        except MillpondError:
+            under_way.unknown(self.place, key)
+        else:
+            under_way.looked(self.place, key, ABSENT if found is None else found.version)
+
+    def _made(self, key: str) -> None:
+        """This node has made what is at a key now, and below it: tell those who write there."""
+        under_way = self._pending.under_way
+        if not under_way.concerned(self.place, key):
+            return
+        for each in {key, *under_way.keys(self.place, key)}:
+            try:
+                found = self.real.find(each)
+            except MillpondError as e:  # the change itself is done
+                log.warning("what is written to %s can't be committed: %s", each, e)
+                under_way.unknown(self.place, each)
+                continue
+            if found is None:
+                continue
+            if found.is_dir:
+                under_way.made_directory(self.place, each)
+            else:
+                under_way.made(self.place, each, found.version)
 
     def left_out(self) -> int:
         return self.real.left_out()

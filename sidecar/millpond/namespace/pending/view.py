@@ -11,6 +11,7 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from millpond.errors import IsADirectory, NotADirectory
 from millpond.namespace.pending.records import Op, State
 from millpond.under.base import ABSENT, ObjectStat
 from millpond.under.tree import order, pages
@@ -164,6 +165,17 @@ class View:
         with self._lock:
             at = self._places.get(place)
             return list(at.entries.get(key, ())) if at is not None else []
+
+    def check(self, place: str, key: str) -> None:
+        """Raises NotADirectory, IsADirectory where a file at a key could not be together with what
+        is pending above it and below it."""
+        above = key
+        while above := above.rpartition("/")[0]:
+            entry = self.seen(place, above)
+            if entry is not None and entry.op is Op.PUT:
+                raise NotADirectory(f"{key} can't be made", cause=f"{above} is a file")
+        if self.is_directory(place, key):
+            raise IsADirectory(f"{key} is a directory", cause="files are below it")
 
     # -- directories
 
