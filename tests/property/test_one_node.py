@@ -264,7 +264,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Unde
 
 
 @pytest.mark.parametrize("threads", [1, 6])
-@pytest.mark.parametrize("count", [150, pytest.param(6_000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("count", [100, pytest.param(6_000, marks=pytest.mark.full)])
 @pytest.mark.timeout(3600)
 def test_what_one_node_writes_is_no_conflict(
     store: tuple[UnderStore, str], tmp_path: Path, count: int, threads: int
