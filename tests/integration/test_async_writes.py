@@ -281,8 +281,8 @@ def test_write_types_by_file_and_by_glob(site: Site, s3_gateway: S3Gateway) -> N
     assert fs.cat_file("/rules/x") == fs.cat_file("/rules/raw/x") == CONTENT[:MIB]
     assert fs.counters["hit_bytes"] == MIB, "what is written around is not kept"
     assert around.length == MIB
-    with pytest.raises(NotSupported, match="through, async, around"):
-        site.client.begin("/rules/y", write_type="cache")
+    with pytest.raises(NotSupported, match="through, async, cache, around"):
+        site.client.begin("/rules/y", write_type="later")
 
 
 @pytest.fixture

@@ -136,10 +136,10 @@ def test_a_sidecar_that_dies_before_the_store_has_it(site: PendingSite, model: S
 
 
 def test_a_write_type_that_is_none(site: PendingSite) -> None:
-    with pytest.raises(InvalidSetting, match="allowed: through, async, around"):
+    with pytest.raises(InvalidSetting, match="allowed: through, async, cache, around"):
         site.fs().open("/free/f", "wb", write_type="later")
-    with pytest.raises(ProbeError, match="allowed: through, async, around") as met:
+    with pytest.raises(ProbeError, match="allowed: through, async, cache, around") as met:
         site.jvm.write("/free/f", b"1", write_type="later")
     assert met.value.kind == "InvalidSettingException"
-    with pytest.raises(ProbeError, match="allowed: through, async, around"):
-        site.probe(**{"fs.cache.write.type": "cache"})
+    with pytest.raises(ProbeError, match="allowed: through, async, cache, around"):
+        site.probe(**{"fs.cache.write.type": "later"})
