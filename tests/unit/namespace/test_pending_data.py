@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from millpond.errors import Conflict
+from millpond.errors import Conflict, NotADirectory
 from millpond.namespace.pending.records import Batch, Entry, Op, State, new_id
 from millpond.wire import millpond_pb2 as wire
 from tests.property.pending_site import MemoryStore, MemoryUpload, Node, Trouble
@@ -164,6 +164,25 @@ def test_what_this_node_renames_there_meanwhile_is_no_conflict(
     persist(node)
     assert node.pending.view.all() == []
     assert node.under.objects["data/to/g" if source == "f" else "data/new/g"][1] == b"new"
+
+
+@pytest.mark.parametrize("way", ["put", "mkdirs", "rename"])
+def test_nothing_is_made_in_the_store_below_a_file_that_is_pending(node: Node, way: str) -> None:
+    node.under.change("data/other", b"")
+    writer = node.begin("/m/f/below", overwrite=True, write_type="through")
+    write(node, b"pending")
+    store = node.namespace.place("/m").store
+    ways: dict[str, Callable[[], object]] = {
+        "put": writer.commit,
+        "mkdirs": lambda: store.mkdirs("data/f/below"),
+        "rename": lambda: store.rename("data/other", "data/f/below"),
+    }
+    with pytest.raises(NotADirectory):
+        ways[way]()
+    writer.close()
+    persist(node)
+    assert node.pending.view.all() == []
+    assert set(node.under.objects) == {"data/f", "data/other"}
 
 
 def test_what_another_removes_meanwhile_is_one(node: Node) -> None:

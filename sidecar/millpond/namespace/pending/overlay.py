@@ -159,6 +159,7 @@ class OverlayStore(UnderStore):
 
     def put(self, key: str, source: Source, *, expect: str | None = None) -> str:
         with self._changing(key):
+            self._pending.view.check_above(self.place, key)
             there = self._pending.real_version(self.place, key, expect)
             kept = self._pending.kept(self.place, key)
             made = self.real.put(key, source, expect=there)
@@ -183,11 +184,13 @@ class OverlayStore(UnderStore):
 
     def mkdirs(self, key: str) -> None:
         with self._changing(key, shallow=True):
+            self._pending.view.check_above(self.place, key)
             self.real.mkdirs(key)
             self._pending.under_way.made_directory(self.place, key)
 
     def rename(self, source: str, target: str) -> None:
         with self._changing(source, target):
+            self._pending.view.check_above(self.place, target)
             kept = self._pending.kept(self.place, source)
             if not _shown(kept) or self.real.find(source) is not None:
                 above = target.rpartition("/")[0]

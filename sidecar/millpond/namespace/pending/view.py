@@ -169,13 +169,17 @@ class View:
     def check(self, place: str, key: str) -> None:
         """Raises NotADirectory, IsADirectory where a file at a key could not be together with what
         is pending above it and below it."""
+        self.check_above(place, key)
+        if self.is_directory(place, key):
+            raise IsADirectory(f"{key} is a directory", cause="files are below it")
+
+    def check_above(self, place: str, key: str) -> None:
+        """Raises NotADirectory where a file is pending above a key."""
         above = key
         while above := above.rpartition("/")[0]:
             entry = self.seen(place, above)
             if entry is not None and entry.op is Op.PUT:
                 raise NotADirectory(f"{key} can't be made", cause=f"{above} is a file")
-        if self.is_directory(place, key):
-            raise IsADirectory(f"{key} is a directory", cause="files are below it")
 
     # -- directories
 
