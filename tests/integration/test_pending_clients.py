@@ -16,6 +16,7 @@ import pytest
 from millpond.errors import InvalidSetting
 from millpond.testing.store_model import Fault, StoreModel
 from tests.fixtures.pending_site import ALREADY, UNREACHABLE, Client, Jvm, PendingSite, Python
+from tests.fixtures.waiting import eventually
 from tests.integration.jvm_probe import ProbeError
 
 if TYPE_CHECKING:
@@ -115,8 +116,11 @@ def test_a_sidecar_that_dies_before_the_store_has_it(site: PendingSite, model: S
         left = site.sidecar.control.persist_wait("/held", timeout_s=60)
         assert left.files == 0, left
         for name, size in SIZES.items():
-            if size:
-                assert site.meta(f"/held/{name}").store_version, name
+            if size:  # who waits for the store does not wait for what is known here of it
+                path = f"/held/{name}"
+                eventually(
+                    f"{name} is as the store names it", lambda p=path: site.meta(p).store_version
+                )
         with site.store_uris() as probe:
             site.asked()
             probe.ask("planned", "s", f"s3a://{site.bucket}/held/python", "listed")
